@@ -1,0 +1,302 @@
+"""Posted tasks: which to ask for next, and the booking of what came back."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from runner.backoff import poll_interval
+from runner.clock import from_ms, to_ms
+from runner.lifecycle import Event, State, after
+from runner.money import Evidence
+from runner.store.protocol import (
+    Answered,
+    Ending,
+    Posted,
+    RemotelyFailed,
+    ResultGone,
+    StillRunning,
+)
+from runner.task import Answer, Endpoint, RemoteId, TaskId
+from runner.windows import CHECKPOINTS
+
+_MINUTE_MS = poll_interval(0) // timedelta(milliseconds=1)
+_LONGEST_MS = poll_interval(60) // timedelta(milliseconds=1)
+_FIRST_CHECKPOINT_MS = CHECKPOINTS[0] // timedelta(milliseconds=1)
+
+
+def mark_ready(db: sqlite3.Connection, seen: Sequence[tuple[TaskId, int]], *, now: datetime) -> int:
+    return db.execute(
+        """
+        UPDATE tasks SET ready = 1, due_at = :now
+         WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
+           AND (id, attempt) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:seen))
+        """,
+        {"now": to_ms(now), "seen": json.dumps(list(seen))},
+    ).rowcount
+
+
+def take_posted(
+    db: sqlite3.Connection, limit: int, *, worker: int, now: datetime, lease: timedelta
+) -> list[Posted]:
+    ids: list[int] = []
+    for ready in (1, 0):
+        ids += [
+            task
+            for (task,) in db.execute(
+                """
+                SELECT id FROM tasks
+                 WHERE state = 'posted' AND ready = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
+                """,
+                (ready, to_ms(now), limit - len(ids)),
+            )
+        ]
+    if not ids:
+        return []
+    marks = ", ".join("?" * len(ids))
+    db.execute(
+        f"UPDATE tasks SET due_at = ?, leased_by = ? WHERE id IN ({marks})",
+        (to_ms(now + lease), worker, *ids),
+    )
+    rows = db.execute(
+        f"""
+        SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
+               t.posted_at, t.polls, t.tries, t.ready
+          FROM tasks t
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          JOIN targets g ON g.id = t.target_id
+         WHERE t.id IN ({marks})
+         ORDER BY t.ready DESC, t.posted_at, t.id
+        """,
+        ids,
+    )
+    return [
+        Posted(
+            task=TaskId(task),
+            attempt=attempt,
+            tag=tag,
+            remote_id=RemoteId(remote_id),
+            endpoint=Endpoint.parse(endpoint),
+            posted_at=from_ms(posted_at),
+            polls=polls,
+            tries=tries,
+            ready=bool(ready),
+        )
+        for task, attempt, tag, remote_id, endpoint, posted_at, polls, tries, ready in rows
+    ]
+
+
+def trust_ready_list(db: sqlite3.Connection, trusted: bool, *, now: datetime) -> None:
+    scope = {
+        "now": to_ms(now),
+        "minute": _MINUTE_MS,
+        "longest": _LONGEST_MS,
+        "checkpoint": _FIRST_CHECKPOINT_MS,
+    }
+    if trusted:
+        db.execute(
+            """
+            UPDATE tasks SET due_at = max(due_at, posted_at + :checkpoint)
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
+               AND posted_at > :now - :checkpoint
+            """,
+            scope,
+        )
+    else:
+        db.execute(
+            """
+            UPDATE tasks SET due_at = min(due_at, :now + min(:minute << min(polls, 16), :longest))
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
+            """,
+            scope,
+        )
+
+
+def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) -> None:
+    open_attempts = _open_attempts(db, [ending.task for ending in endings])
+    current = [e for e in endings if (e.task, e.attempt) in open_attempts]
+    moment = to_ms(now)
+    _postpone(db, [e for e in current if isinstance(e, StillRunning)])
+    _answer(db, [e for e in current if isinstance(e, Answered)], moment)
+    _fail(db, [e for e in current if isinstance(e, RemotelyFailed)], moment)
+    _expire(db, [e for e in current if isinstance(e, ResultGone)], moment)
+
+
+def _open_attempts(db: sqlite3.Connection, tasks: Sequence[int]) -> set[tuple[int, int]]:
+    marks = ", ".join("?" * len(tasks))
+    return set(
+        db.execute(
+            f"SELECT id, attempt FROM tasks WHERE state = 'posted' AND id IN ({marks})", tasks
+        )
+    )
+
+
+def _postpone(db: sqlite3.Connection, running: Iterable[StillRunning]) -> None:
+    db.executemany(
+        "UPDATE tasks SET due_at = ?, polls = polls + 1, ready = 0, leased_by = NULL WHERE id = ?",
+        ((to_ms(e.ask_again_at), e.task) for e in running),
+    )
+
+
+def _end_tasks(
+    db: sqlite3.Connection, lines: Iterable[tuple[State, str, int | None, int, int]]
+) -> None:
+    """Lines of (state, reason, due at, tries used, task)."""
+    db.executemany(
+        """
+        UPDATE tasks
+           SET state = ?, reason = ?, due_at = ?, tries = tries + ?, ready = 0, leased_by = NULL
+         WHERE id = ?
+        """,
+        lines,
+    )
+
+
+def _keep_replies(db: sqlite3.Connection, endings: Iterable[Answered | RemotelyFailed]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO replies (task_id, attempt, raw) VALUES (?, ?, ?)",
+        ((e.task, e.attempt, e.reply) for e in endings),
+    )
+
+
+def _answer(db: sqlite3.Connection, answers: Sequence[Answered], moment: int) -> None:
+    done = after(State.POSTED, Event.ANSWERED)
+    _end_tasks(db, ((done, "", None, 0, e.task) for e in answers))
+    db.executemany(
+        """
+        UPDATE attempts
+           SET state = 'completed', ended_at = :now, reserved_nanousd = 0, at_risk_nanousd = 0,
+               charged_nanousd = :charge, charge_evidence = :evidence,
+               refunded_nanousd = max(0, advanced_nanousd - :charge),
+               over_reserve_nanousd = max(0, :charge - reserved_nanousd)
+         WHERE task_id = :task AND number = :number
+        """,
+        (
+            {
+                "now": moment,
+                "charge": e.charge,
+                "evidence": e.evidence,
+                "task": e.task,
+                "number": e.attempt,
+            }
+            for e in answers
+        ),
+    )
+    _keep_replies(db, answers)
+    db.executemany(
+        "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_result(e, moment) for e in answers),
+    )
+    db.executemany(
+        "INSERT INTO citations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                e.task,
+                e.attempt,
+                position,
+                c.url,
+                c.title,
+                c.text,
+                c.start_index,
+                c.end_index,
+                json.dumps(dict(c.extra), ensure_ascii=False) if c.extra else None,
+            )
+            for e in answers
+            if e.answer
+            for position, c in enumerate(e.answer.citations, start=1)
+        ),
+    )
+
+
+def _result(ending: Answered, moment: int) -> tuple[object, ...]:
+    answer = ending.answer or _UNREADABLE
+    return (
+        ending.task,
+        ending.attempt,
+        moment,
+        to_ms(answer.answered_at) if answer.answered_at else None,
+        answer.model_name,
+        answer.input_tokens,
+        answer.output_tokens,
+        answer.reasoning_tokens,
+        answer.web_search,
+        answer.money_spent_nanousd,
+        answer.text,
+        answer.reasoning,
+        None
+        if answer.fan_out_queries is None
+        else json.dumps(list(answer.fan_out_queries), ensure_ascii=False),
+        ending.parse_error,
+    )
+
+
+_UNREADABLE = Answer(
+    text="",
+    reasoning=None,
+    model_name=None,
+    input_tokens=None,
+    output_tokens=None,
+    reasoning_tokens=None,
+    web_search=None,
+    money_spent_nanousd=0,
+    answered_at=None,
+    citations=(),
+    fan_out_queries=None,
+)
+"""Stands for an answer whose reply could not be read; the reply's bytes are kept."""
+
+
+def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: int) -> None:
+    again = after(State.POSTED, Event.TRY_AGAIN)
+    final = after(State.POSTED, Event.REMOTE_FAILURE)
+    _end_tasks(
+        db,
+        (
+            (final, e.reason, None, 1, e.task)
+            if e.again_at is None
+            else (again, "", to_ms(e.again_at), 1, e.task)
+            for e in failures
+        ),
+    )
+    # The advance is at risk until a cost of 0 shows that it came back (DESIGN.md §4).
+    db.executemany(
+        """
+        UPDATE attempts
+           SET state = 'failed', code = :code, message = :message, ended_at = :now,
+               reserved_nanousd = 0,
+               at_risk_nanousd = CASE WHEN :cost IS NULL THEN advanced_nanousd ELSE 0 END,
+               charged_nanousd = coalesce(:cost, 0),
+               charge_evidence = CASE WHEN :cost IS NULL THEN NULL ELSE :reported END,
+               refunded_nanousd = CASE WHEN :cost IS NULL THEN 0
+                                       ELSE max(0, advanced_nanousd - :cost) END
+         WHERE task_id = :task AND number = :number
+        """,
+        (
+            {
+                "code": e.code,
+                "message": e.message,
+                "now": moment,
+                "cost": e.cost,
+                "reported": Evidence.REPORTED,
+                "task": e.task,
+                "number": e.attempt,
+            }
+            for e in failures
+        ),
+    )
+    _keep_replies(db, failures)
+
+
+def _expire(db: sqlite3.Connection, gone: Sequence[ResultGone], moment: int) -> None:
+    expired = after(State.POSTED, Event.EXPIRED)
+    _end_tasks(db, ((expired, "", None, 0, e.task) for e in gone))
+    # What the lost answer cost was never read: the advance is the best that is known.
+    db.executemany(
+        """
+        UPDATE attempts
+           SET state = 'expired', code = ?, message = ?, ended_at = ?, reserved_nanousd = 0,
+               charged_nanousd = advanced_nanousd, charge_evidence = ?
+         WHERE task_id = ? AND number = ?
+        """,
+        ((e.code, e.message, moment, Evidence.COMPUTED, e.task, e.attempt) for e in gone),
+    )

@@ -1,0 +1,150 @@
+"""Whose store it is: the install id, the account it is bound to, the lives of its engine."""
+
+import hashlib
+import os
+import secrets
+import socket
+import sqlite3
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from runner import __version__
+from runner.clock import from_ms, to_ms
+from runner.errors import WrongInput
+from runner.lifecycle import Event, State, after
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def install_id(db: sqlite3.Connection) -> str:
+    """Eight base32 characters that every tag of this store begins with; made once."""
+    row = db.execute("SELECT value FROM install WHERE name = 'install_id'").fetchone()
+    if row:
+        return str(row[0])
+    made = b32encode(secrets.token_bytes(5)).decode().lower()
+    db.execute("INSERT INTO install (name, value) VALUES ('install_id', ?)", (made,))
+    return made
+
+
+def bind_account(db: sqlite3.Connection, *, gateway: str, base_url: str, login: str) -> int:
+    login_hash = hashlib.sha256(f"{install_id(db)}:{login}".encode()).hexdigest()
+    row = db.execute(
+        "SELECT id, base_url, login_hash FROM accounts WHERE gateway = ?", (gateway,)
+    ).fetchone()
+    if row is None:
+        made = db.execute(
+            "INSERT INTO accounts (gateway, base_url, login_hash) VALUES (?, ?, ?) RETURNING id",
+            (gateway, base_url, login_hash),
+        ).fetchone()
+        return int(made[0])
+    account, bound_url, bound_login = row
+    if bound_url != base_url:
+        raise WrongInput(
+            f"this store belongs to {bound_url}, not to {base_url}",
+            why="ids and costs of two accounts must not mix in one store",
+            how="name another store with --store, or set the base URL back",
+        )
+    if bound_login != login_hash:
+        raise WrongInput(
+            "this store belongs to another login of the same API",
+            why="another login cannot read the results of the tasks in it",
+            how="use the login it was made with, or name another store with --store",
+        )
+    return int(account)
+
+
+def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
+    """The kernel's lock on the store is ours, so every other worker is dead."""
+    lose_batches(db, now=now)
+    db.execute(
+        "UPDATE tasks SET leased_by = NULL, due_at = min(due_at, ?) WHERE leased_by IS NOT NULL",
+        (to_ms(now),),
+    )
+    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    row = db.execute(
+        """
+        INSERT INTO workers (host, pid, boot, version, started_at) VALUES (?, ?, ?, ?, ?)
+        RETURNING id
+        """,
+        (socket.gethostname(), os.getpid(), boot, __version__, to_ms(now)),
+    ).fetchone()
+    return int(row[0])
+
+
+def lose_batches(db: sqlite3.Connection, *, now: datetime) -> int:
+    """Open batches of dead workers: nobody will ever read their replies. Returns tasks in doubt."""
+    moment = to_ms(now)
+    doubt = {
+        "posting": State.POSTING,
+        "unknown": after(State.POSTING, Event.LOST),
+        "now": moment,
+        "message": "the process died between its intent to post and the reply",
+    }
+    db.execute(
+        """
+        UPDATE attempts
+           SET state = :unknown, at_risk_nanousd = reserved_nanousd, reserved_nanousd = 0,
+               message = :message
+         WHERE state = :posting
+           AND task_id IN (SELECT id FROM tasks WHERE state = :posting)
+        """,
+        doubt,
+    )
+    lost = db.execute(
+        "UPDATE tasks SET state = :unknown, due_at = NULL WHERE state = :posting", doubt
+    ).rowcount
+    db.execute(
+        """
+        UPDATE batches SET outcome = 'unknown', message = :message, settled_at = :now
+         WHERE outcome IS NULL
+        """,
+        doubt,
+    )
+    return lost
+
+
+def end_worker(db: sqlite3.Connection, worker: int, *, now: datetime) -> None:
+    db.execute("UPDATE workers SET ended_at = ? WHERE id = ?", (to_ms(now), worker))
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One life of an engine process."""
+
+    id: int
+    host: str
+    pid: int
+    started_at: datetime
+
+
+def current_worker(db: sqlite3.Connection) -> Worker | None:
+    row = db.execute(
+        """
+        SELECT id, host, pid, started_at FROM workers
+         WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1
+        """
+    ).fetchone()
+    return row and Worker(row[0], row[1], row[2], from_ms(row[3]))
+
+
+def recent_calls(
+    db: sqlite3.Connection, account: int, kind: str, *, since: datetime
+) -> list[datetime]:
+    rows = db.execute(
+        "SELECT at FROM calls WHERE account_id = ? AND kind = ? AND at >= ? ORDER BY at",
+        (account, kind, to_ms(since)),
+    )
+    return [from_ms(at) for (at,) in rows]
+
+
+def note_call(db: sqlite3.Connection, account: int, kind: str, *, at: datetime) -> None:
+    db.execute(
+        "DELETE FROM calls WHERE account_id = ? AND kind = ? AND at < ?",
+        (account, kind, to_ms(at - timedelta(minutes=2))),
+    )
+    db.execute(
+        "INSERT INTO calls (account_id, kind, at) VALUES (?, ?, ?)", (account, kind, to_ms(at))
+    )

@@ -1,0 +1,62 @@
+"""Unsuccessful tasks that a person wants to be asked again: a new attempt, a new charge."""
+
+import json
+import sqlite3
+from datetime import datetime
+
+from runner.clock import to_ms
+from runner.lifecycle import Event, State, after
+from runner.store.protocol import RetryFilter
+
+
+def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
+    wanted = _retry_condition(which)
+    scope = {"run": run, "codes": json.dumps(sorted(which.codes or ())), "now": to_ms(now)}
+    chosen = f"""
+        SELECT t.id FROM tasks t
+          LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+         WHERE t.run_id = :run AND t.state IN ('failed', 'expired') AND ({wanted})
+    """
+    if dry:
+        (count,) = db.execute(f"SELECT count(*) FROM ({chosen})", scope).fetchone()
+        return int(count)
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (id INTEGER PRIMARY KEY)")
+    db.execute("DELETE FROM chosen")
+    db.execute(f"INSERT INTO chosen {chosen}", scope)
+    if which.codes is not None or which.pay_again:
+        # Naming the error or paying again is also the word to ask the edited request.
+        db.execute(
+            """
+            UPDATE payloads
+               SET (hash, body) = (SELECT hash, body FROM changes c
+                                    WHERE c.task_id = payloads.task_id)
+             WHERE task_id IN (SELECT id FROM chosen JOIN changes ON task_id = id)
+            """
+        )
+        db.execute("DELETE FROM changes WHERE task_id IN (SELECT id FROM chosen)")
+        db.execute(
+            "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
+        )
+    return sum(
+        db.execute(
+            """
+            UPDATE tasks SET state = :to, reason = '', tries = 0, due_at = :now
+             WHERE state = :state AND id IN (SELECT id FROM chosen)
+            """,
+            scope | {"state": state, "to": after(state, Event.ASKED_AGAIN)},
+        ).rowcount
+        for state in (State.FAILED, State.EXPIRED)
+    )
+
+
+def _retry_condition(which: RetryFilter) -> str:
+    """Paid and lost is only asked again with the word to pay again; refused, only by its code."""
+    reasons = ["remote", "timed_out"]
+    if which.codes is not None:
+        reasons.append("refused")
+    condition = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
+    if which.pay_again:
+        condition += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
+    if which.codes is not None:
+        condition = f"a.code IN (SELECT value FROM json_each(:codes)) AND ({condition})"
+    return condition
