@@ -1,0 +1,307 @@
+"""The settings of one start of runner: read once, checked at once, then only looked at."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from runner.errors import CredentialsRefused, WrongInput
+from runner.settings.credentials import (
+    SIMULATED,
+    Credentials,
+    Found,
+    find_credentials,
+    worth_hiding,
+)
+from runner.settings.endpoint import (
+    LIVE,
+    Api,
+    ApiKind,
+    NotAnApi,
+    api_at,
+    api_named,
+    speaks_clear_text,
+)
+from runner.settings.sources import NAMES, Given, Sources, Wrong, shown
+
+CALLS_PER_MINUTE: Final = (1, 100_000)
+"""Bounds of the account's own limit; documents say 2,000, and 10,000 since 2026-10 (API.md §3)."""
+
+POST_TIMEOUT_SECONDS: Final = (0.01, 3600.0)
+"""Bounds of how long a post may take in all; tests shrink it."""
+
+SETTLE_SECONDS: Final = (0.01, 86_400.0)
+"""Bounds of the wait before a doubtful post may be called absent; tests shrink it."""
+
+_ON: Final = ("1", "true", "yes", "on")
+_OFF: Final = ("0", "false", "no", "off")
+_LONGEST_HOST_ID: Final = 255
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for this start. A secret shows in no repr."""
+
+    workspace: Path
+    """The folder of the nearest runner.toml, else the start folder. Absolute."""
+    store: Path
+    """The store's file, absolute. A rehearsal (sim, sandbox) has one of its own."""
+    api: Api = LIVE
+    calls_per_minute: int = 2000
+    """The most calls a minute, all kinds together; headers can only lower it."""
+    post_timeout_seconds: float = 60.0
+    settle_seconds: float = 900.0
+    allow_http: bool = False
+    host_id: str | None = None
+    """What this host calls itself, for the check that a store was not copied; None: not said."""
+    warnings: tuple[str, ...] = ()
+    """What a person should hear once, though nothing is refused for it."""
+    found: Found = field(default_factory=Found, repr=False)
+    origins: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _BOUNDS.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from {low} to {high}")
+
+    @classmethod
+    def load(
+        cls, *, environ: Mapping[str, str], flags: Mapping[str, object], workspace: Path
+    ) -> Self:
+        """Read flags, *environ* and the runner.toml found from the folder *workspace* upwards.
+
+        A flag that is None was not given. Missing credentials are no mistake here: only a command
+        that calls the API needs them (``credentials``).
+
+        Raises:
+            WrongInput: one or more settings are wrong; all of them are named.
+            ValueError: *flags* has a name that is no setting with a flag: a bug of the caller.
+        """
+        sources = Sources.read(environ=environ, flags=flags, folder=workspace)
+        reader = _Reader(sources)
+        allow_http = reader.get("allow_http", _switch, default=False)
+        api = reader.api(allow_http=allow_http)
+        store = reader.store(api)
+        calls = reader.get("calls_per_minute", _whole(CALLS_PER_MINUTE), default=2000)
+        timeout = reader.get("post_timeout_seconds", _seconds(POST_TIMEOUT_SECONDS), default=60.0)
+        settle = reader.get("settle_seconds", _seconds(SETTLE_SECONDS), default=900.0)
+        host_id = reader.get("host_id", _host_id, default=None)
+        reader.raise_if_wrong()
+        found = find_credentials(sources)
+        for key in ("login", "password", "password_file"):
+            reader.note_origin(key)
+        warnings = [*sources.misspelt(), *found.warnings]
+        if speaks_clear_text(api):
+            warnings.append(f"{api.base_url} is not encrypted: login and password travel in clear")
+        return cls(
+            workspace=sources.workspace,
+            store=store,
+            api=api,
+            calls_per_minute=calls,
+            post_timeout_seconds=timeout,
+            settle_seconds=settle,
+            allow_http=allow_http,
+            host_id=host_id,
+            warnings=tuple(warnings),
+            found=found,
+            origins=reader.origins,
+        )
+
+    def origin(self, name: str) -> str:
+        """Where the value of *name* comes from, such as ``runner.toml:3:1`` or ``default``.
+
+        Raises:
+            KeyError: no such setting.
+        """
+        if name not in {known.key for known in NAMES}:
+            raise KeyError(name)
+        return self.origins.get(name, "default")
+
+    def credentials(self) -> Credentials:
+        """Login and password for the API that is called; made-up ones for the simulator inside.
+
+        Raises:
+            CredentialsRefused: one is missing or cannot be used; the message names the variables.
+        """
+        if self.api.kind is ApiKind.SIM:
+            return SIMULATED
+        login, password = self.found.login, self.found.password
+        if self.found.faults or login is None or password is None:
+            raise CredentialsRefused(
+                "the API cannot be called without login and password",
+                where="the settings; nothing was sent",
+                why="; ".join(self.found.faults) or "neither was given",
+                how="export DATAFORSEO_LOGIN=… DATAFORSEO_PASSWORD_FILE=…",
+            )
+        return Credentials(login, password)
+
+    def secrets(self) -> frozenset[str]:
+        """Every text that no output may show, for the log's masker; usable or not."""
+        login, password = self.found.login or "", self.found.password
+        if not password:
+            return frozenset({login} if worth_hiding(login) else ())
+        return frozenset(Credentials(login, password).secrets())
+
+
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "calls_per_minute": CALLS_PER_MINUTE,
+    "post_timeout_seconds": POST_TIMEOUT_SECONDS,
+    "settle_seconds": SETTLE_SECONDS,
+}
+
+
+class _Bad(ValueError):
+    """A value that a setting cannot take; the message says what it can."""
+
+
+class _Reader:
+    """Takes values from the sources and keeps every mistake and every origin."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self.origins: dict[str, str] = {}
+        self._wrong: list[Wrong] = list(sources.wrong)
+
+    def note_origin(self, key: str) -> Given | None:
+        """The value of *key*; its origin is kept."""
+        given = self.sources.find(key)
+        if given:
+            self.origins[key] = given.origin
+        return given
+
+    def get(self, key: str, parse: Callable[[object], T], *, default: T) -> T:
+        """The value of *key* as *parse* reads it; *default* if there is none or it is wrong."""
+        given = self.note_origin(key)
+        if given is None:
+            return default
+        try:
+            return parse(given.value)
+        except _Bad as bad:
+            self._wrong.append(given.wrong(f"{key} {bad}"))
+            return default
+
+    def api(self, *, allow_http: bool) -> Api:
+        """Whom to call: ``--api`` before the base URL of environment or file."""
+        for key, parse in (("api", api_named), ("base_url", api_at)):
+            given = self.note_origin(key)
+            if given is None:
+                continue
+            try:
+                return parse(_text(given.value), allow_http=allow_http)
+            except (_Bad, NotAnApi) as bad:
+                self._wrong += [given.wrong(f"{key} {reason}") for reason in bad.args]
+                return LIVE
+        return LIVE
+
+    def store(self, api: Api) -> Path:
+        """The store's file; that of a rehearsal gets a name of its own unless a flag names it."""
+        given = self.note_origin("store")
+        path = self.sources.workspace / "runner.db"
+        if given is not None:
+            try:
+                path = _store_path(self.sources, given)
+            except _Bad as bad:
+                self._wrong.append(given.wrong(f"store {bad}"))
+        if api.kind not in (ApiKind.SIM, ApiKind.SANDBOX) or (given and given.by_flag):
+            return path
+        if given:
+            self.origins["store"] = f"{given.origin}, apart for {api.kind}"
+        return path.with_name(f"{path.stem}-{api.kind}{path.suffix}")
+
+    def raise_if_wrong(self) -> None:
+        """Raise one error that names every mistake, if there is any."""
+        if not self._wrong:
+            return
+        problems = [problem for wrong in self._wrong if (problem := wrong.problem())]
+        others = [wrong for wrong in self._wrong if wrong.place is None]
+        unset = " ".join(dict.fromkeys(wrong.variable for wrong in others if wrong.variable))
+        if len(self._wrong) == 1:
+            what, where, why = self._wrong[0].message, self._wrong[0].origin, None
+        else:
+            what, where = f"{len(self._wrong)} settings are wrong", None
+            why = "\n  ".join(f"{wrong.origin}: {wrong.message}" for wrong in self._wrong)
+        raise WrongInput(
+            what,
+            problems=problems,
+            where=where,
+            why=why,
+            how=f"correct or unset {unset}" if unset else None,
+        )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Bad(f"must be a text, got {shown(value)}")
+    return value.strip()
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _text(value).lower()
+    if word not in (*_ON, *_OFF):
+        raise _Bad(f"must be 1 or 0, got {shown(value)}")
+    return word in _ON
+
+
+def _host_id(value: object) -> str:
+    text = _text(value)
+    if not text.isprintable() or not 0 < len(text) <= _LONGEST_HOST_ID:
+        raise _Bad(f"must be 1 to {_LONGEST_HOST_ID} printable characters")
+    return text
+
+
+def _whole(bounds: tuple[int, int]) -> Callable[[object], int]:
+    low, high = bounds
+
+    def parse(value: object) -> int:
+        number = value
+        # Longer digits are out of range anyway, and int() refuses thousands of them.
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value.strip()):
+            number = int(value)
+        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
+            raise _Bad(f"must be a whole number from {low} to {high}, got {shown(value)}")
+        return number
+
+    return parse
+
+
+def _seconds(bounds: tuple[float, float]) -> Callable[[object], float]:
+    low, high = bounds
+
+    def parse(value: object) -> float:
+        number = value
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}(\.[0-9]{1,18})?", value.strip()):
+            number = float(value)
+        # NaN fails both comparisons; an int too long for a float can be compared with one.
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, int | float)
+            or not low <= number <= high
+        ):
+            raise _Bad(f"must be seconds from {low:g} to {high:g}, got {shown(value)}")
+        return float(number)
+
+    return parse
+
+
+def _store_path(sources: Sources, given: Given) -> Path:
+    text = str(given.value) if isinstance(given.value, str | Path) else ""
+    # A URL is never repeated: it may hold a password.
+    if re.match(r"postgres(ql)?://", text, re.IGNORECASE):
+        raise _Bad("must be the path of a file: PostgreSQL is not available yet")
+    if "://" in text or text.startswith(("file:", ":")):
+        raise _Bad("must be the path of a file, not a URL or a special name")
+    path = sources.expand(given)
+    if path is None:
+        raise _Bad("must be the path of a file")
+    try:
+        folder = text.endswith("/") or path.is_dir()
+    except OSError as error:
+        raise _Bad(f"cannot be looked at: {error.strerror or 'no access'}") from error
+    if folder:
+        raise _Bad(f"is a folder, {shown(text)}; it must be the path of a file")
+    return path
