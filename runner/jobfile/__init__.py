@@ -1,0 +1,25 @@
+"""Job files and rows to tasks: what is asked of whom, or every mistake with file, line and column.
+
+    load_job ── Job ──▶ open_input ── Table ──▶ checked_rows ── InputRow ──▶ the store
+
+Nothing is sent, stored or remembered here.
+"""
+
+from runner.jobfile.assemble import open_input
+from runner.jobfile.job import InputSpec, Job, Overrides, PromptSpec
+from runner.jobfile.load import load_job
+from runner.jobfile.rows import Checked, Expander, checked_rows
+from runner.jobfile.schema import Format
+
+__all__ = [
+    "Checked",
+    "Expander",
+    "Format",
+    "InputSpec",
+    "Job",
+    "Overrides",
+    "PromptSpec",
+    "checked_rows",
+    "load_job",
+    "open_input",
+]
