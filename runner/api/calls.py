@@ -1,0 +1,53 @@
+"""What the client and those around it tell each other about calls: kinds, hooks, prepared posts."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from runner.task import Provider
+
+
+class CallKind(StrEnum):
+    """What a call is for; each kind has its own limit (API.md §3)."""
+
+    TASK_POST = "task_post"
+    TASKS_READY = "tasks_ready"
+    TASK_GET = "task_get"
+    USER_DATA = "user_data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReport:
+    """What one HTTP request taught about limits and time; None for what no reply told."""
+
+    kind: CallKind
+    took_s: float
+    """From the start of the request to its end, in seconds."""
+    limit: int | None = None
+    """X-RateLimit-Limit: calls per minute for this endpoint."""
+    remaining: int | None = None
+    """X-RateLimit-Remaining."""
+    server_date: datetime | None = None
+    """The ``Date`` header, UTC."""
+    http_status: int | None = None
+    code: int | None = None
+    """The API's top-level status code."""
+
+
+BeforeCall = Callable[[CallKind, int], Awaitable[None]]
+"""Waits until a call of this kind may be made; the number is its priority, least first."""
+
+AfterCall = Callable[[CallReport], None]
+"""Takes note of a request; must not raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedPost:
+    """A task_post ready to leave: nothing is left to do but to send it."""
+
+    provider: Provider
+    tags: tuple[str, ...]
+    body: bytes = field(repr=False)
+    sha256: str
+    """Of the body, in hexadecimal: what the batch's intent records."""
