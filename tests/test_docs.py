@@ -1,0 +1,31 @@
+"""The pages under docs/ say what the code does."""
+
+from pathlib import Path
+
+from runner.lifecycle import MOVES, Event, Reason, State
+
+STATES_PAGE = Path(__file__).parent.parent / "docs" / "states.md"
+
+
+def diagram() -> str:
+    """The table of moves as a Mermaid diagram: what docs/states.md must contain."""
+    lines = ["stateDiagram-v2", "    [*] --> pending"]
+    for state, moves in MOVES.items():
+        by_target: dict[State, list[Event]] = {}
+        for event, target in moves.items():
+            by_target.setdefault(target, []).append(event)
+        for target, events in by_target.items():
+            lines.append(f"    {state} --> {target}: {', '.join(events)}")
+    return "\n".join(lines)
+
+
+def test_the_page_of_states_draws_the_table_of_moves():
+    """People decide about money by this picture; it must not drift from the code."""
+    assert diagram() in STATES_PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_of_states_explains_every_state_and_reason():
+    """A state or reason that shows in an export must be found on the page."""
+    page = STATES_PAGE.read_text(encoding="utf-8")
+    for word in (*State, *Reason):
+        assert f"`{word}`" in page
