@@ -1,0 +1,74 @@
+"""``runner check``: a job file and every row of its input, without a store and without a call."""
+
+import asyncio
+from collections.abc import Sequence
+
+from runner.cli.actions import overriding
+from runner.cli.layout import count, pairs
+from runner.cli.session import Session
+from runner.cli.verbs import DataOptions
+from runner.cli.voice import error_as_json
+from runner.errors import Exit, WrongInput
+from runner.jobfile import Job, load_job
+from runner.pipeline import loader
+
+
+def check(session: Session, references: Sequence[str], given: DataOptions) -> Exit:
+    """Check each job; all of them, even if the first has mistakes.
+
+    Raises:
+        WrongInput: there are mistakes.
+    """
+    session.settings()
+    session.open_log()
+    wrong = 0
+    for reference in references:
+        try:
+            _check_one(session, reference, given)
+        except WrongInput as error:
+            if len(references) == 1:
+                raise
+            session.voice.error(error, error.exit_code)
+            session.voice.event("wrong", error_as_json(error, error.exit_code))
+            wrong += 1
+    if wrong:
+        raise WrongInput(f"{wrong} of {len(references)} jobs have mistakes", why="nothing was sent")
+    session.voice.event("result", {"exit": 0, "jobs": len(references)})
+    return Exit.DONE
+
+
+def _check_one(session: Session, reference: str, given: DataOptions) -> None:
+    """Check one job and say how many tasks it comes to.
+
+    Raises:
+        WrongInput: the job is wrong, or rows of its input cannot be asked.
+    """
+    job = load_job(
+        reference, workspace=session.settings().workspace, overrides=overriding.job(given)
+    )
+    for note in job.notes:
+        session.voice.note(note)
+    checked = asyncio.run(loader.check(job, loader.open_input(job), session.voice.problem))
+    if checked.rejected:
+        raise WrongInput(
+            f"{job.input.display}: {checked.rejected:,} of {checked.rows:,} rows cannot be asked",
+            why="nothing was sent",
+            how=f"correct them, or ask only the others: runner run {reference} --skip-bad FILE",
+        )
+    _tell(session, job, checked.rows)
+
+
+def _tell(session: Session, job: Job, rows: int) -> None:
+    targets, samples = len(job.targets), job.prompt.samples
+    tasks = rows * targets * samples
+    keys = {"job": job.name, "rows": rows, "targets": targets, "tasks": tasks, "rejected": 0}
+    if session.voice.json:
+        session.voice.event("checked", {**keys, "path": job.path, "samples": samples})
+    elif not session.voice.for_people:
+        session.voice.answer(pairs("check", keys))
+    else:
+        times = f" × {samples} samples" if samples > 1 else ""
+        session.voice.answer(
+            f"✓ {job.path}: {count(rows, 'row')} × {count(targets, 'target')}{times} = "
+            f"{count(tasks, 'task')}, duplicate rows included"
+        )

@@ -1,0 +1,99 @@
+"""``runner cost``: totals, and lines by run, job, provider, model or day."""
+
+from runner.cli.actions.looking import nothing_yet, store_to_look
+from runner.cli.layout import amount, pairs, table
+from runner.cli.select import matching
+from runner.cli.session import Session
+from runner.cli.stopping import run_async
+from runner.errors import Exit
+from runner.money import short
+from runner.reports.documents import cost_document
+from runner.store.protocol import CostLine, Money
+
+_HEAD = ("DONE", "TASKS", "COST", "PER ANSWER", "ADVANCED", "REFUNDED", "HELD", "AT RISK")
+
+Costs = tuple[CostLine, list[CostLine]]
+
+
+def cost(session: Session, reference: str | None, by: str | None) -> Exit:
+    """Tell what the runs that *reference* means cost, or all.
+
+    Raises:
+        WrongInput: it means none.
+        StoreBroken: the store cannot be read.
+    """
+    voice = session.voice
+    total, lines = CostLine(key="total", money=Money(), tasks=0, completed=0), list[CostLine]()
+    if reference is None and not session.settings().store.exists():
+        nothing = nothing_yet(session.settings())
+        voice.note(f"{nothing.what}; go on with: {nothing.how}")
+    else:
+        total, lines = run_async(lambda: _read(session, reference, by))
+    if voice.json:
+        voice.document(cost_document(total, lines, by))
+    elif voice.for_people:
+        head = ((by or "").upper(), *_HEAD)
+        rows = [_row(line) for line in (*lines, total)]
+        voice.answer(table(head, rows, right=frozenset(range(1, len(head)))))
+    else:
+        for line in (*lines, total):
+            voice.answer(pairs("cost", _keys(line)))
+    return Exit.DONE
+
+
+async def _read(session: Session, reference: str | None, by: str | None) -> Costs:
+    async with store_to_look(session) as store:
+        if reference is None:
+            return await store.cost(by=by)
+        runs = matching(reference, await store.runs())
+        return merged([await store.cost(by=by, run=run.id) for run in runs])
+
+
+def merged(costs: list[Costs]) -> Costs:
+    """The costs of several runs as one; a task belongs to one run, so counts add up."""
+    total = CostLine(key="total", money=Money(), tasks=0, completed=0)
+    lines: dict[str, CostLine] = {}
+    for whole, parts in costs:
+        total = _sum(total, whole)
+        for part in parts:
+            lines[part.key] = _sum(lines[part.key], part) if part.key in lines else part
+    return total, sorted(lines.values(), key=lambda line: line.key)
+
+
+def _sum(one: CostLine, other: CostLine) -> CostLine:
+    return CostLine(
+        key=one.key,
+        money=one.money + other.money,
+        tasks=one.tasks + other.tasks,
+        completed=one.completed + other.completed,
+    )
+
+
+def _row(line: CostLine) -> list[str]:
+    money = line.money
+    each = short(money.charged // line.completed) if line.completed else "-"
+    return [
+        line.key,
+        f"{line.completed:,}",
+        f"{line.tasks:,}",
+        short(money.charged),
+        each,
+        short(money.advanced),
+        short(money.refunded),
+        short(money.reserved),
+        short(money.at_risk),
+    ]
+
+
+def _keys(line: CostLine) -> dict[str, object]:
+    money = line.money
+    return {
+        "key": line.key,
+        "tasks": line.tasks,
+        "done": line.completed,
+        "charged": amount(money.charged),
+        "advanced": amount(money.advanced),
+        "refunded": amount(money.refunded),
+        "reserved": amount(money.reserved),
+        "at_risk": amount(money.at_risk),
+    }

@@ -1,0 +1,96 @@
+"""``runner errors``: failures grouped by cause, each with its way on."""
+
+from collections.abc import Sequence
+
+from runner.cli.actions.looking import same_store, store_to_look
+from runner.cli.layout import pairs
+from runner.cli.select import newest
+from runner.cli.session import Session
+from runner.cli.stopping import run_async
+from runner.errors import Exit
+from runner.logs import printable
+from runner.reports.advice import Advice, advise
+from runner.reports.documents import errors_document
+from runner.store.protocol import FailureGroup, Run, RunStatus
+
+_LONGEST = 200
+"""Characters of the API's words in a table; all of them are in ``--json`` and the exports."""
+
+
+def errors(session: Session, reference: str | None) -> Exit:
+    """Tell what failed in the run that *reference* means.
+
+    Raises:
+        WrongInput: it means none.
+        StoreBroken: the store cannot be read.
+    """
+    status, groups = run_async(lambda: _read(session, reference))
+    run, voice = status.run, session.voice
+    if voice.json:
+        voice.document(errors_document(run, groups))
+        return Exit.DONE
+    advices = [advise(group, run.name) for group in groups]
+    total = sum(group.count for group in groups)
+    if voice.for_people:
+        name = f"{run.name} ({run.number})"
+        if not total:
+            voice.answer(f"✓ nothing failed in {name}")
+            return Exit.DONE
+        voice.answer(f"{total:,} of {status.tasks:,} failed in {name}")
+        for group, advice in zip(groups, advices, strict=True):
+            voice.answer(_paragraph(group, advice, same_store(session)))
+        return Exit.DONE
+    for group in groups:
+        voice.answer(pairs("error", _keys(run, group)))
+    voice.answer(pairs("errors", _total_keys(run, groups, advices)))
+    return Exit.DONE
+
+
+async def _read(session: Session, reference: str | None) -> tuple[RunStatus, list[FailureGroup]]:
+    async with store_to_look(session) as store:
+        run = newest(reference, await store.runs())
+        return await store.status(run.id), await store.failures(run.id)
+
+
+def _paragraph(group: FailureGroup, advice: Advice, same: str) -> str:
+    code = f"{group.code} " if group.code is not None else ""
+    words = printable(group.message)
+    words = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    reason = f" ({group.reason})" if group.reason else ""
+    lines = [
+        f"{group.count:>6,}  {group.provider} {printable(group.model)}: {advice.meaning}",
+        f"        {group.state}{reason}: {code}{words}".rstrip(": "),
+        f"        {advice.advice}" + (":" if advice.command else ""),
+    ]
+    if advice.command:
+        lines.append(f"        {advice.command}{same}")
+    return "\n".join(lines)
+
+
+def _keys(run: Run, group: FailureGroup) -> dict[str, object]:
+    return {
+        "run": run.name,
+        "state": group.state.value,
+        "reason": group.reason,
+        "provider": group.provider,
+        "model": group.model,
+        "code": "" if group.code is None else group.code,
+        "count": group.count,
+        "message": group.message,
+    }
+
+
+def _total_keys(
+    run: Run, groups: Sequence[FailureGroup], advices: Sequence[Advice]
+) -> dict[str, object]:
+    pairs_of = list(zip(groups, advices, strict=True))
+    keys: dict[str, object] = {
+        "run": run.name,
+        "total": sum(group.count for group in groups),
+        "retriable": sum(group.count for group, advice in pairs_of if advice.retriable),
+    }
+    if groups:
+        top = groups[0]
+        words = f"{top.code} {top.message}" if top.code is not None else top.message
+        keys |= {"top": words.strip() or top.reason, "count": top.count}
+    return keys

@@ -1,0 +1,119 @@
+"""``runner export``: a run's results to files, or to stdout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runner.cli.actions.looking import store_to_look
+from runner.cli.layout import count, pairs
+from runner.cli.select import job_name, newest
+from runner.cli.session import Session
+from runner.cli.stopping import run_async
+from runner.errors import Exit, WrongInput
+from runner.jobfile import load_job
+from runner.lifecycle import State
+from runner.reports.export import export_files, export_name, export_run, write_stream
+from runner.reports.files import Exported
+from runner.store.protocol import Run
+
+if TYPE_CHECKING:
+    from runner.cli.commands.export import ExportOptions
+
+STDOUT: Final = "-"
+_BY_SUFFIX: Final = {".csv": "csv", ".jsonl": "jsonl"}
+
+
+def export(session: Session, reference: str | None, given: "ExportOptions") -> Exit:
+    """Write the run that *reference* means.
+
+    Raises:
+        WrongInput: it means none, or a file may not be written.
+        StoreBroken: the store cannot be read.
+    """
+    session.settings()
+    session.open_log()
+    files = run_async(lambda: _export(session, reference, given))
+    _tell(session, files)
+    return Exit.DONE
+
+
+async def _export(
+    session: Session, reference: str | None, given: "ExportOptions"
+) -> Sequence[Exported] | None:
+    """The files written; None if all went to stdout."""
+    states = frozenset(map(State, given["state"])) or None
+    target, raw, force = given["output"], given["raw_cells"], given["force"]
+    async with store_to_look(session) as store:
+        run = newest(reference, await store.runs())
+        if target == STDOUT:
+            out = session.voice.stdout
+            out.flush()
+            form = _only(given["format"] or ("csv",))
+            await write_stream(store, run, form, out.buffer, raw_cells=raw, states=states)
+            return None
+        if target is not None:
+            file = Path(target), _format_of(target, given["format"])
+            return await export_files(store, run, [file], raw_cells=raw, force=force, states=states)
+        folder, formats = _of_job(session, run, reference)
+        return await export_run(
+            store,
+            run,
+            folder=folder,
+            name=export_name(run),
+            formats=given["format"] or formats,
+            raw_cells=raw,
+            force=force,
+            states=states,
+        )
+
+
+def _only(formats: Sequence[str]) -> str:
+    if len(formats) != 1:
+        raise WrongInput("one file has one format", how="leave out all --format but one")
+    return formats[0]
+
+
+def _format_of(target: str, formats: Sequence[str]) -> str:
+    named = _BY_SUFFIX.get(Path(target).suffix.lower())
+    if formats:
+        return _only(formats)
+    if named is None:
+        raise WrongInput(
+            f"the name {target} does not say which format to write", how="add --format csv or jsonl"
+        )
+    return named
+
+
+def _of_job(session: Session, run: Run, reference: str | None) -> tuple[Path, tuple[str, ...]]:
+    """Where the job of *run* has its files, and of which formats; ``out`` if it is not found."""
+    file = reference if reference and job_name(reference) else run.job
+    try:
+        job = load_job(file, workspace=session.settings().workspace)
+    except WrongInput:
+        session.voice.note(f"the job file of {run.name} cannot be used, so the files go to out")
+        return Path("out"), ("csv", "jsonl")
+    return job.output_dir, tuple(map(str, job.formats))
+
+
+def _tell(session: Session, files: Sequence[Exported] | None) -> None:
+    voice = session.voice
+    if files is None:
+        return
+    if voice.json:
+        documents = [
+            {"path": str(file.path), "rows": file.rows, "bytes": file.bytes} for file in files
+        ]
+        voice.document({"schema": "runner.export/1", "files": documents})
+        return
+    for file in files:
+        if voice.for_people:
+            voice.answer(f"✓ {file.path}   {count(file.rows, 'row')}, {_size(file.bytes)}")
+        else:
+            keys = {"file": str(file.path), "rows": file.rows, "bytes": file.bytes}
+            voice.answer(pairs("export", keys))
+
+
+def _size(size: int) -> str:
+    if size < 1_000_000:
+        return f"{size / 1000:,.1f} kB"
+    return f"{size / 1_000_000:,.1f} MB"

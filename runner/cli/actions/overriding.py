@@ -1,0 +1,50 @@
+"""Options of the command line as a job and a start of it take them."""
+
+from pathlib import Path
+
+from runner.app import Failures, RunOptions
+from runner.cli.verbs import DataOptions, SendingOptions
+from runner.jobfile import Overrides
+from runner.store.protocol import Decision
+
+
+def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Overrides:
+    """What the command line says about a job."""
+    return Overrides(
+        provider=data["provider"],
+        model=data["model"],
+        column=data["column"],
+        encoding=data["encoding"],
+        delimiter=data["delimiter"],
+        budget_usd=sending["budget"] if sending else None,
+        max_hold_usd=sending["max_hold"] if sending else None,
+        output_dir=sending["output"] if sending else None,
+    )
+
+
+def start(
+    sending: SendingOptions,
+    *,
+    limit: int | None = None,
+    fresh: bool = False,
+    pay_again: bool = False,
+    key: str | None = None,
+    skip_bad: Path | None = None,
+    changed: Decision | None = None,
+) -> RunOptions:
+    """What the command line says about a start."""
+    allowed = sending["max_failures"]
+    return RunOptions(
+        wait_s=sending["wait"],
+        wait_lock_s=sending["wait_lock"],
+        limit=limit,
+        fresh=fresh,
+        pay_again=pay_again,
+        key=key,
+        skip_bad=skip_bad,
+        changed=changed,
+        failures=Failures(count=allowed.count, percent=allowed.percent),
+        export=not sending["no_export"],
+        raw_cells=sending["raw_cells"],
+        force=sending["force"],
+    )

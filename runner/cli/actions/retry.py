@@ -1,0 +1,107 @@
+"""``runner retry``: failed tasks go back to pending, and the run goes on."""
+
+from typing import TYPE_CHECKING
+
+from runner import app
+from runner.cli.actions import overriding
+from runner.cli.actions.looking import nothing_yet, store_to_look
+from runner.cli.actions.sending import carry_out
+from runner.cli.layout import amount, count, pairs
+from runner.cli.select import job_name, newest
+from runner.cli.session import Session
+from runner.cli.stopping import run_async
+from runner.errors import Exit, WrongInput
+from runner.jobfile import Job, load_job
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, exact, short
+from runner.store.protocol import RetryFilter, Run
+from runner.store.sqlite.store import open_store
+
+if TYPE_CHECKING:
+    from runner.cli.commands.retry import RetryOptions
+
+
+def retry(session: Session, reference: str | None, given: "RetryOptions") -> Exit:
+    """Send failed tasks of the run that *reference* means again.
+
+    Raises:
+        RunnerError: as choosing the run, loading its job and ``app.retry_run`` do.
+    """
+    settings = session.settings()
+    run = run_async(lambda: _chosen(session, reference))
+    which = RetryFilter(codes=frozenset(given["error"]) or None, pay_again=given["pay_again"])
+    if given["dry_run"]:
+        return _dry_run(session, run, which)
+    if reference is None:
+        session.voice.note(f"retrying {run.name} ({run.number}), the newest run")
+    job = _job_of(session, run, reference, given)
+    options = overriding.start(given)
+    return carry_out(
+        session,
+        lambda reporter, stop: app.retry_run(
+            job,
+            run,
+            which,
+            options,
+            settings=settings,
+            clock=session.clock,
+            reporter=reporter,
+            stop=stop,
+        ),
+    )
+
+
+async def _chosen(session: Session, reference: str | None) -> Run:
+    async with store_to_look(session) as store:
+        return newest(reference, await store.runs())
+
+
+def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOptions") -> Job:
+    """The job whose limits hold and whose folder gets the exports.
+
+    Raises:
+        WrongInput: it is not found, or is not the run's.
+    """
+    file = given["job"]
+    if file is None:
+        file = reference if reference and job_name(reference) else run.job
+    try:
+        job = load_job(
+            file,
+            workspace=session.settings().workspace,
+            overrides=overriding.job(given, sending=given),
+        )
+    except WrongInput as error:
+        if file != run.job or error.problems:
+            raise
+        raise WrongInput(
+            f"the job file of {run.name} is not in jobs/, and it says the budget and the folder",
+            why=error.what,
+            how=f"runner retry {run.name} --job FILE.toml, or "
+            "--job DATA.csv --provider … --model …",
+        ) from error
+    if job.name != run.job:
+        raise WrongInput(f"{job.path} is the job {job.name}, and {run.name} is a run of {run.job}")
+    return job
+
+
+def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
+    if not session.settings().store.exists():
+        raise nothing_yet(session.settings())
+    matched = run_async(lambda: _count(session, run, which))
+    least = matched * (ADVANCE + BASE_PRICE_STANDARD)
+    keys: dict[str, object] = {"run": run.name, "matched": matched}
+    if session.voice.json:
+        session.voice.event("result", {**keys, "dry_run": True, "hold": exact(least), "exit": 0})
+    elif session.voice.for_people:
+        session.voice.answer(
+            f"{count(matched, 'task')} of {run.name} ({run.number}) would be sent again, holding "
+            f"at least {short(least)}; nothing was sent"
+        )
+    else:
+        session.voice.answer(pairs("retry.dry", {**keys, "hold": amount(least)}))
+    return Exit.DONE
+
+
+async def _count(session: Session, run: Run, which: RetryFilter) -> int:
+    async with open_store(session.settings().store, clock=session.clock) as store:
+        return await store.retry(run.id, which, now=session.clock.now(), dry=True)

@@ -1,0 +1,92 @@
+"""``runner simulate``: serves a simulated account until somebody stops it."""
+
+import asyncio
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runner.cli.layout import pairs
+from runner.cli.session import Session
+from runner.errors import Exit
+from runner.simulator.account import Account
+from runner.simulator.journal import open_account
+from runner.simulator.readers import scenario_from_options, scenario_from_toml
+from runner.simulator.scenario import Scenario
+from runner.simulator.server import serve
+
+if TYPE_CHECKING:
+    from runner.cli.commands.simulate import SimulateOptions
+
+
+def simulate(session: Session, given: "SimulateOptions") -> Exit:
+    """Listen until SIGINT or SIGTERM.
+
+    Raises:
+        WrongInput: an option or the scenario is wrong, or the port cannot be had.
+        TryLater: the account's file is open in another process.
+    """
+    if given["password"]:
+        session.voice.secrets.add(given["password"])
+    scenario = scenario_of(given)
+    with open_account(given["account"], scenario=scenario) as account:
+        asyncio.run(_until_stopped(session, account, given["port"]))
+    return Exit.DONE
+
+
+def scenario_of(given: "SimulateOptions") -> Scenario:
+    """What the scenario file says, changed by the flags.
+
+    Raises:
+        WrongInput: one of them cannot be read.
+    """
+    path = given["scenario"]
+    scenario = scenario_from_options(
+        scenario_from_toml(path) if path else None,
+        latency=given["latency"],
+        error_rate=given["error_rate"],
+        lose_posts=given["lose_posts"],
+        speed=given["speed"],
+        seed=given["seed"],
+    )
+    if given["calls_per_minute"] is not None:
+        scenario = replace(scenario, calls_per_minute=given["calls_per_minute"])
+    if given["login"] is not None:
+        scenario = replace(scenario, login=given["login"])
+    if given["password"] is not None:
+        scenario = replace(scenario, password=given["password"])
+    return scenario
+
+
+async def _until_stopped(session: Session, account: Account, port: int) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with serve(account, port=port) as server:
+        _tell(session, account, server.url, server.port)
+        await stopped.wait()
+
+
+def _tell(session: Session, account: Account, url: str, port: int) -> None:
+    scenario, voice = account.scenario, session.voice
+    if voice.json:
+        voice.document(
+            {"schema": "runner.simulate/1", "url": url, "port": port, "seed": account.seed}
+        )
+    elif not voice.for_people:
+        voice.answer(pairs("simulate.start", {"port": port, "seed": account.seed, "url": url}))
+    else:
+        parts = [f"simulated API on {url}", f"seed {account.seed}"]
+        if scenario.error_rate:
+            parts.append(f"{scenario.error_rate * 100:g} % errors")
+        if scenario.speed != 1:
+            parts.append(f"time runs {scenario.speed:g}×")
+        parts.append(f"{scenario.calls_per_minute:,} calls/min")
+        voice.answer(" · ".join(parts))
+        login = scenario.login or "any"
+        password = "…" if scenario.password else "any"
+        voice.answer(
+            f"use it with: DATAFORSEO_BASE_URL={url} DATAFORSEO_LOGIN={login} "
+            f"DATAFORSEO_PASSWORD={password} runner run demo\n"
+            "Ctrl-C stops it"
+        )

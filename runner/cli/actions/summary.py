@@ -1,0 +1,168 @@
+"""How a start ended: the summary, always last, and what goes before it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from runner.app import RunSummary
+from runner.cli.actions.looking import same_store
+from runner.cli.actions.status import collection_warning
+from runner.cli.counts import held, unsuccessful, waiting
+from runner.cli.layout import amount, count, span
+from runner.cli.session import Session
+from runner.cli.voice import error_as_json
+from runner.errors import Exit, RunnerError
+from runner.lifecycle import State
+from runner.money import short
+from runner.reports.documents import status_document
+from runner.store.protocol import RunStatus
+
+_LEVELS: Final = {
+    Exit.DONE: "info",
+    Exit.NOT_FINISHED: "info",
+    Exit.TRY_LATER: "warning",
+    Exit.INTERRUPTED: "warning",
+    Exit.TERMINATED: "warning",
+}
+"""Of the line ``run.end``; every other code is an error."""
+
+_STOPPED: Final = {
+    Exit.INTERRUPTED: RunnerError("stopped by Ctrl-C; the state is saved"),
+    Exit.TERMINATED: RunnerError("stopped by SIGTERM; the state is saved"),
+}
+
+
+def tell(session: Session, summary: RunSummary) -> Exit:
+    """Print how the start ended and return its exit code."""
+    voice, now = session.voice, session.clock.now()
+    for status in (summary.status, *summary.others):
+        if warning := collection_warning(status, now):
+            voice.warn(warning)
+    reason = summary.reason or _quiet_reason(session, summary)
+    if reason is not None:
+        voice.error(reason, summary.exit)
+    for text in notes(session, summary):
+        voice.note(text)
+    line = session.line(_LEVELS.get(summary.exit, "error"), "run.end", end_keys(summary))
+    session.log_to_file(line)
+    voice.event("result", result(summary, now))
+    if voice.for_people:
+        for path in summary.files:
+            voice.last_word(f"wrote {path}")
+        voice.last_word(headline(summary))
+    else:
+        for other in summary.others:
+            voice.last_word(session.line("info", "run.collected", _counts(other)))
+        voice.last_word(line)
+    return summary.exit
+
+
+def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
+    """With ``-q`` the summary is not printed, and an error must say why the code is what it is."""
+    if not session.voice.quiet:
+        return None
+    if summary.exit is Exit.SOME_FAILED:
+        failed = sum(map(unsuccessful, (summary.status, *summary.others)))
+        return RunnerError(
+            f"{failed:,} of {count(summary.status.tasks, 'task')} failed, and "
+            f"{count(summary.status.rejected, 'row')} rejected, in {summary.status.run.name}",
+            how=f"runner errors {summary.status.run.name}{same_store(session)}",
+        )
+    return _STOPPED.get(summary.exit)
+
+
+def notes(session: Session, summary: RunSummary) -> Iterator[str]:
+    """What else a person should know, and how to go on."""
+    status, same = summary.status, same_store(session)
+    name = status.run.name
+    if status.changed:
+        yield (
+            f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
+            "sent for them until --changed ask or --changed keep"
+        )
+    if unknown := status.states[State.UNKNOWN]:
+        yield (
+            f"{count(unknown, 'task')} in doubt: the API may have them, so they are not posted "
+            "again before that is decided"
+        )
+    if summary.left_over:
+        yield (
+            f"{count(summary.left_over, 'task')} of earlier runs of {status.run.job} are left "
+            f"over; post them with: runner run JOB --run KEY{same}"
+        )
+    going = summary.exit in {Exit.NOT_FINISHED, Exit.INTERRUPTED, Exit.TERMINATED}
+    if going and (still := waiting(status) - unknown - status.held):
+        yield f"{count(still, 'task')} wait; the same command goes on with them"
+    if unsuccessful(status):
+        yield f"next: runner errors {name}{same} · runner retry {name}{same}"
+
+
+def end_keys(summary: RunSummary) -> dict[str, object]:
+    """What ``run.end`` says."""
+    keys = _counts(summary.status)
+    if summary.retried:
+        keys["retried"] = summary.retried
+    keys |= {"calls": summary.calls, "duration": f"{int(summary.elapsed_s)}s"}
+    if summary.files:
+        keys["out"] = ",".join(map(str, summary.files))
+    return keys | {"exit": int(summary.exit)}
+
+
+def _counts(status: RunStatus) -> dict[str, object]:
+    states = status.states
+    keys: dict[str, object] = {
+        "run": status.run.name,
+        "number": status.run.number,
+        "done": states[State.COMPLETED],
+        "failed": unsuccessful(status),
+        "waiting": waiting(status),
+    }
+    for state in (State.EXPIRED, State.QUARANTINED, State.UNKNOWN, State.CANCELLED):
+        if states[state]:
+            keys[state.value] = states[state]
+    if status.changed:
+        keys["changed"] = status.changed
+    if status.rejected:
+        keys["rejected"] = status.rejected
+    return keys | {"cost": amount(status.money.charged), "held": amount(held(status))}
+
+
+def headline(summary: RunSummary) -> str:
+    """The summary for a person, on one line."""
+    status = summary.status
+    sign = "✓" if summary.exit is Exit.DONE else "…" if summary.exit is Exit.NOT_FINISHED else "✗"
+    parts = [f"{status.states[State.COMPLETED]:,} done"]
+    if failed := unsuccessful(status):
+        parts.append(f"{failed:,} failed")
+    if still := waiting(status):
+        parts.append(f"{still:,} waiting")
+    if status.rejected:
+        parts.append(f"{count(status.rejected, 'row')} rejected")
+    text = f"{sign} {status.run.name}: {', '.join(parts)} in {span(summary.elapsed_s)}"
+    text += f" · cost {short(status.money.charged)}"
+    if held(status):
+        text += f" · {short(held(status))} held"
+    return text if summary.exit is Exit.DONE else f"{text} · exit {int(summary.exit)}"
+
+
+def result(summary: RunSummary, now: datetime) -> dict[str, object]:
+    """The last event of ``--json``."""
+    added = summary.load.added if summary.load else None
+    return {
+        **status_document([summary.status, *summary.others], now),
+        "schema": "runner.event/1",
+        "exit": int(summary.exit),
+        "load": added
+        and {
+            "rows": added.rows,
+            "new": added.new,
+            "known": added.known,
+            "duplicates": added.duplicates,
+        },
+        "retried": summary.retried,
+        "left_over": summary.left_over,
+        "files": [str(path) for path in summary.files],
+        "elapsed_s": round(summary.elapsed_s, 3),
+        "calls": summary.calls,
+        "error": summary.reason and error_as_json(summary.reason, summary.exit),
+    }

@@ -1,0 +1,225 @@
+"""All commands as data, so that helps are printed and typos answered without importing them."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Final
+
+import click
+
+from runner.cli.exit_codes import MEANING
+from runner.cli.shared import NAMES as SHARED_NAMES
+from runner.cli.shared import shared_options
+from runner.errors import Exit
+
+ALWAYS: Final = (Exit.WRONG_INPUT, Exit.BUG, Exit.INTERRUPTED, Exit.TERMINATED)
+"""What every command may end with, beside its own."""
+
+_SENDS: Final = (
+    Exit.SOME_FAILED,
+    Exit.NOT_FINISHED,
+    Exit.MONEY,
+    Exit.CREDENTIALS,
+    Exit.TRY_LATER,
+    *ALWAYS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One command of the tree."""
+
+    name: str
+    group: str
+    summary: str
+    examples: tuple[str, ...]
+    """Lines to paste; the help begins with them."""
+    codes: tuple[Exit, ...] = ALWAYS
+    """What it can end with, beside 0."""
+    everyday: bool = False
+    """Shown by `runner` alone."""
+
+    @property
+    def module(self) -> str:
+        return f"runner.cli.commands.{self.name}"
+
+
+COMMANDS: Final = (
+    Entry(
+        name="check",
+        group="everyday",
+        summary="validate a job file and every row of its input; no network, no writes",
+        examples=(
+            "runner check jobs/brand-watch.toml",
+            "runner check prompts.csv --provider claude --model claude-sonnet-4-0",
+        ),
+        everyday=True,
+    ),
+    Entry(
+        name="run",
+        group="everyday",
+        summary="load what is new, send it, collect the answers, export them",
+        examples=(
+            "runner run jobs/brand-watch.toml",
+            "runner run demo --api sim",
+            "runner run prompts.csv --provider claude --model claude-sonnet-4-0 --limit 5",
+        ),
+        codes=_SENDS,
+        everyday=True,
+    ),
+    Entry(
+        name="status",
+        group="everyday",
+        summary="where the runs stand",
+        examples=("runner status", "runner status brand-watch --json"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+        everyday=True,
+    ),
+    Entry(
+        name="errors",
+        group="everyday",
+        summary="failures grouped by cause, with what to do about each",
+        examples=("runner errors", "runner errors brand-watch@2026-11-21"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+        everyday=True,
+    ),
+    Entry(
+        name="retry",
+        group="everyday",
+        summary="send failed tasks again",
+        examples=("runner retry", "runner retry r42 --error 40501", "runner retry r42 --dry-run"),
+        codes=_SENDS,
+        everyday=True,
+    ),
+    Entry(
+        name="export",
+        group="everyday",
+        summary="write the results of a run to files",
+        examples=("runner export", "runner export brand-watch -o - --format jsonl | head -1"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+        everyday=True,
+    ),
+    Entry(
+        name="cost",
+        group="look",
+        summary="what was advanced, charged, refunded and is still held",
+        examples=("runner cost", "runner cost brand-watch --by model --json"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="simulate",
+        group="serve",
+        summary="a stand-in for the API on this machine; nothing costs anything",
+        examples=(
+            "runner simulate --port 8801",
+            "runner simulate --latency 2s --error-rate 2% --speed 60x --seed 7",
+        ),
+        codes=(Exit.WRONG_INPUT, Exit.BUG, Exit.TRY_LATER),
+    ),
+    Entry(
+        name="help",
+        group="care",
+        summary="the whole tree, one command, or a topic",
+        examples=("runner help", "runner help run", "runner help exit-codes"),
+    ),
+)
+
+BY_NAME: Final = {entry.name: entry for entry in COMMANDS}
+GROUPS: Final = tuple(dict.fromkeys(entry.group for entry in COMMANDS))
+
+TOPICS: Final = {"exit-codes": "what each exit code means and what cron should do"}
+"""Names that `runner help` takes beside those of commands."""
+
+
+class Verb(click.Command):
+    """A command whose help begins with examples and ends with its exit codes."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        entry = BY_NAME[str(self.name)]
+        for example in entry.examples:
+            formatter.write(f"  {example}\n")
+        formatter.write_paragraph()
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        with formatter.section("Options of every command"):
+            half = len(SHARED_NAMES) // 2
+            for names in (SHARED_NAMES[:half], (*SHARED_NAMES[half:], "(see: runner help)")):
+                formatter.write(f"{'':>{formatter.current_indent}}{' '.join(names)}\n")
+        with formatter.section("Exit codes"):
+            codes = sorted({Exit.DONE, *entry.codes})
+            formatter.write_dl([(str(int(code)), MEANING[code]) for code in codes])
+
+    def invoke(self, ctx: click.Context) -> object:
+        from runner.cli.session import Session
+
+        session = ctx.find_object(Session)
+        if session is not None:
+            session.enter()
+        return super().invoke(ctx)
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """``; did you mean X?``, or nothing where nothing is near."""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+class Tree(click.Group):
+    """`runner` itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(BY_NAME)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = BY_NAME.get(cmd_name)
+        if entry is None:
+            return None
+        verb: click.Command = import_module(entry.module).command
+        return verb
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in BY_NAME and not name.startswith("-"):
+            hint = did_you_mean(name, list(BY_NAME))
+            raise click.UsageError(f"there is no command {name}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(full_tree(ctx))
+
+
+def full_tree(ctx: click.Context) -> str:
+    """Every command, every shared option, every topic: `runner help` and `runner --help`."""
+    formatter = ctx.make_formatter()
+    for line in BY_NAME["run"].examples:
+        formatter.write(f"  {line}\n")
+    formatter.write_paragraph()
+    formatter.write_usage("runner", "[OPTIONS] COMMAND [ARGUMENTS]")
+    for group in GROUPS:
+        with formatter.section(group.capitalize()):
+            formatter.write_dl([(e.name, e.summary) for e in COMMANDS if e.group == group])
+    with formatter.section("Options of every command, before or after its name"):
+        records = [option.get_help_record(ctx) for option in shared_options()]
+        formatter.write_dl([record for record in records if record])
+    with formatter.section("Topics"):
+        formatter.write_dl([(f"help {name}", text) for name, text in TOPICS.items()])
+    return formatter.getvalue()
+
+
+def short_tree() -> str:
+    """What `runner` alone shows: the everyday commands and two examples."""
+    width = max(len(entry.name) for entry in COMMANDS if entry.everyday)
+    lines = ["Everyday commands:"]
+    lines += [f"  {e.name:<{width}}  {e.summary}" for e in COMMANDS if e.everyday]
+    lines += [
+        "",
+        "Examples:",
+        "  runner run demo --api sim             a rehearsal: no account, no cost",
+        "  runner run jobs/brand-watch.toml      start it again to go on where it stopped",
+        "",
+        "All commands: runner help    One of them: runner help run",
+    ]
+    return "\n".join(lines)

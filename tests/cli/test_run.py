@@ -1,0 +1,273 @@
+"""`runner run`: what it passes on, what it tells, how it ends."""
+
+import json
+import math
+import os
+import signal
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from runner.app import Failures, RunOptions
+from runner.errors import Exit, MoneyStopped, Problem
+from runner.store.protocol import Decision
+from tests.cli.calling import (
+    RUN,
+    SECRET,
+    ClosedPipe,
+    FakeApp,
+    call,
+    call_on_terminal,
+    progress_of,
+    status_of,
+)
+
+
+def test_flags_reach_the_start(folder: Path, fake: FakeApp) -> None:
+    """A flag that is read and then dropped costs money or a night."""
+    flags = "--wait forever --wait-lock 2h --limit 5 --fresh --pay-again --run tonight"
+    more = "--skip-bad bad.csv --changed ask --max-failures 2.5% --no-export --raw-cells --force"
+    call("run", "prompts", *flags.split(), *more.split())
+    assert fake.options == RunOptions(
+        wait_s=math.inf,
+        wait_lock_s=7200.0,
+        limit=5,
+        fresh=True,
+        pay_again=True,
+        key="tonight",
+        skip_bad=Path("bad.csv"),
+        changed=Decision.ASK,
+        failures=Failures(percent=2.5),
+        export=False,
+        raw_cells=True,
+        force=True,
+    )
+
+
+def test_without_flags_a_start_is_the_default_one(folder: Path, fake: FakeApp) -> None:
+    """Six hours, no failures, nothing skipped, nothing paid again."""
+    call("run", "prompts")
+    assert fake.options == RunOptions()
+
+
+def test_money_and_folder_of_the_command_line_reach_the_job(folder: Path, fake: FakeApp) -> None:
+    """They stand in for what the job file says, to the nano-dollar."""
+    call(*"run prompts --budget 0.25 --max-hold 1.5 -o elsewhere".split())
+    assert fake.job is not None
+    assert fake.job.budget_nanousd == int(Decimal("0.25") * 10**9)
+    assert fake.job.max_hold_nanousd == 1_500_000_000
+    assert fake.job.output_dir == folder / "elsewhere"
+
+
+def test_a_data_file_needs_no_job_file(folder: Path, fake: FakeApp) -> None:
+    """The first five answers are one line away (UX.md §7)."""
+    ended = call(*"run prompts.csv --provider claude --model claude-sonnet-4-0 --limit 5".split())
+    assert ended.code is Exit.DONE
+    assert fake.job is not None
+    assert [target.model for target in fake.job.targets] == ["claude-sonnet-4-0"]
+
+
+def test_pay_again_alone_is_a_mistake(folder: Path, fake: FakeApp) -> None:
+    """Half of an insistence must not be taken for none."""
+    ended = call("run", "prompts", "--pay-again")
+    assert ended.code is Exit.WRONG_INPUT
+    assert fake.options is None
+
+
+def test_on_a_pipe_the_last_line_is_the_summary(folder: Path, fake: FakeApp) -> None:
+    """`tail -1` answers whether the night was good (UX.md §2.5)."""
+    fake.status = status_of(completed=3, failed=2, expired=1, posted=4, unknown=1, rejected=2)
+    fake.exit = Exit.NOT_FINISHED
+    fake.files = (Path("out/prompts.csv"),)
+    ended = call("run", "prompts")
+    assert ended.code is Exit.NOT_FINISHED
+    (line,) = ended.out.splitlines()
+    time, level, rest = line.split(" ", 2)
+    assert time.endswith("Z")
+    assert level == "info"
+    assert rest == (
+        "run.end run=prompts number=r42 done=3 failed=3 waiting=5 expired=1 unknown=1 rejected=2 "
+        "cost=0.015600003 held=0.000000004 calls=7 duration=62s out=out/prompts.csv exit=3"
+    )
+
+
+def test_the_summary_of_a_failed_run_is_an_error_line(folder: Path, fake: FakeApp) -> None:
+    """Collectors alert on the level."""
+    fake.status, fake.exit = status_of(completed=3, failed=2), Exit.SOME_FAILED
+    ended = call("run", "prompts", "--api", "sim")
+    assert ended.code is Exit.SOME_FAILED
+    assert " error run.end " in ended.out.splitlines()[-1]
+    assert "next: runner errors prompts --api sim · runner retry prompts --api sim" in ended.err
+
+
+def test_earlier_runs_that_changed_are_told_before_the_summary(folder: Path, fake: FakeApp) -> None:
+    """Yesterday's late answers count and are shown."""
+    fake.others = (status_of(run=replace(RUN, id=41, key="yesterday"), completed=9),)
+    fake.left_over = 4
+    lines = (ended := call("run", "prompts")).out.splitlines()
+    assert [line.split()[2] for line in lines] == ["run.collected", "run.end"]
+    assert "run=prompts@yesterday number=r41 done=9" in lines[0]
+    assert "4 tasks of earlier runs of prompts are left over" in ended.err
+
+
+def test_a_person_reads_a_sentence_that_is_last_too(folder: Path, fake: FakeApp) -> None:
+    """On a terminal the same facts, as words."""
+    fake.status, fake.exit = status_of(completed=3721, failed=29), Exit.SOME_FAILED
+    fake.files = (Path("out/prompts.csv"),)
+    lines = call_on_terminal("run", "prompts", "--color", "never").out.splitlines()
+    assert lines == [
+        "wrote out/prompts.csv",
+        "✗ prompts: 3,721 done, 29 failed in 1 min 2 s · cost $19.35 · exit 1",
+    ]
+
+
+def test_a_terminal_that_knows_only_ascii_gets_ascii(folder: Path, fake: FakeApp) -> None:
+    """LANG=C on a server (UX.md §2.6)."""
+    ended = call_on_terminal("run", "prompts", encoding="ascii")
+    assert ended.out == "ok prompts: 3 done in 1 min 2 s - cost $0.0156\n"
+
+
+@pytest.mark.parametrize("code", [Exit.DONE, Exit.NOT_FINISHED, Exit.TRY_LATER])
+def test_quiet_prints_no_byte_when_nobody_is_needed(
+    code: Exit, folder: Path, fake: FakeApp
+) -> None:
+    """Classic cron mails on output, not on codes (UX.md §10.4)."""
+    fake.status, fake.exit = status_of(completed=2, posted=1, changed=1), code
+    fake.reason = MoneyStopped("never shown") if code is Exit.TRY_LATER else None
+    fake.progress = [progress_of(fake.status, elapsed_s=61.0)]
+    ended = call("-q", "run", "prompts")
+    assert (ended.code, ended.out, ended.err) == (code, "", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        (Exit.SOME_FAILED, "2 of 5 tasks failed"),
+        (Exit.MONEY, "the balance is spent"),
+        (Exit.INTERRUPTED, "stopped by Ctrl-C"),
+        (Exit.TERMINATED, "stopped by SIGTERM"),
+    ],
+)
+def test_quiet_tells_the_error_of_every_other_code(
+    code: Exit, word: str, folder: Path, fake: FakeApp
+) -> None:
+    """A mail without a reason is worse than none."""
+    fake.status, fake.exit = status_of(completed=3, failed=2), code
+    fake.reason = MoneyStopped("the balance is spent") if code is Exit.MONEY else None
+    ended = call("run", "prompts", "-q")
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert word in ended.err
+
+
+def test_who_waits_is_told_that_the_same_command_goes_on(folder: Path, fake: FakeApp) -> None:
+    """There is no --resume to remember (UX.md §2.12); what is in doubt it cannot go on with."""
+    fake.exit, fake.status = Exit.NOT_FINISHED, status_of(posted=4, unknown=3)
+    told = call("run", "prompts").err
+    assert "4 tasks wait; the same command goes on with them" in told
+    assert "3 tasks in doubt" in told
+    fake.status = status_of(unknown=3)
+    assert "the same command" not in call("run", "prompts").err
+
+
+def test_why_a_run_stopped_is_told_before_its_summary(folder: Path, fake: FakeApp) -> None:
+    """Exit 4 with what to do about it."""
+    fake.exit, fake.reason = Exit.MONEY, MoneyStopped("the balance is spent", how="top it up")
+    ended = call("run", "prompts")
+    assert ended.code is Exit.MONEY
+    assert "error: the balance is spent\n  go on with: top it up\n" in ended.err
+    assert ended.out.splitlines()[-1].endswith("exit=4")
+
+
+def test_bad_rows_are_told_each_with_its_place(folder: Path, fake: FakeApp) -> None:
+    """`PATH:LINE:COL: message`, on stderr, also where they are written to a file."""
+    fake.problems = [Problem("p.csv", n, 1, "is empty") for n in (3, 7)]
+    ended = call("run", "prompts", "--skip-bad", "bad.csv")
+    assert ended.err.splitlines()[:2] == ["p.csv:3:1: is empty", "p.csv:7:1: is empty"]
+    assert call("-q", "run", "prompts", "--skip-bad", "bad.csv").err == ""
+
+
+def test_json_lines_end_with_exactly_one_result(folder: Path, fake: FakeApp) -> None:
+    """A program waits for that one line (UX.md §2.4)."""
+    fake.problems = [Problem("p.csv", 3, 1, "is empty")]
+    fake.progress = [progress_of(status_of(posted=3), elapsed_s=61.0)]
+    fake.exit, fake.reason = Exit.MONEY, MoneyStopped("no money")
+    events = call("run", "prompts", "--json").events
+    assert [event["event"] for event in events] == [
+        "problem",
+        "start",
+        "progress",
+        "progress",
+        "result",
+    ]
+    assert {event["schema"] for event in events} == {"runner.event/1"}
+    result = events[-1]
+    assert result["exit"] == 4
+    assert result["error"]["what"] == "no money"
+    assert result["runs"][0]["run"] == "prompts"
+    assert result["runs"][0]["charged"] == "0.015600003"
+    assert result["load"] == {"rows": 3, "new": 3, "known": 0, "duplicates": 0}
+    assert events[2]["runs"][0]["states"]["posted"] == 3
+
+
+def test_a_reader_who_leaves_does_not_stop_the_run(folder: Path, fake: FakeApp) -> None:
+    """`runner run … | head -1`: the tasks are at the API, the answers must be stored."""
+    fake.exit = Exit.NOT_FINISHED
+    for flags in ([], ["--json"]):
+        assert call("run", "prompts", *flags, stdout=ClosedPipe()).code is Exit.NOT_FINISHED
+
+
+def test_the_log_file_has_the_whole_run_and_no_secret(folder: Path, fake: FakeApp) -> None:
+    """Cron's stderr may be lost; the file stays (UX.md §2.5)."""
+    fake.status = status_of(run=replace(RUN, key=SECRET), completed=3)
+    fake.progress = [progress_of(fake.status, elapsed_s=61.0)]
+    flags = ["--log-file", "night.jsonl", "--log-format", "json", "-q"]
+    call("run", "prompts", *flags, environ={"DATAFORSEO_PASSWORD": SECRET})
+    text = (folder / "night.jsonl").read_text("utf-8")
+    events = [json.loads(line) for line in text.splitlines()]
+    assert [event["event"] for event in events] == ["run.start", "run.progress", "run.end"]
+    assert events[-1]["exit"] == 0
+    assert SECRET not in text
+
+
+def test_where_logs_are_json_the_summary_is_too(folder: Path, fake: FakeApp) -> None:
+    """One collector reads both streams; a lone text line would break it."""
+    line = call("run", "prompts", "--log-format", "json").out
+    assert json.loads(line)["event"] == "run.end"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)]
+)
+def test_the_first_signal_asks_the_run_to_stop(
+    number: signal.Signals, code: Exit, folder: Path, fake: FakeApp
+) -> None:
+    """Nothing new is posted, what is under way is saved, the code says who stopped it."""
+    fake.during = lambda _: os.kill(os.getpid(), number)
+    ended = call("run", "prompts")
+    assert ended.code is code
+    assert "stopping: nothing new is posted" in ended.err
+    assert ended.out.splitlines()[-1].endswith(f"exit={int(code)}")
+
+
+def test_what_a_job_leaves_out_is_said(folder: Path, fake: FakeApp) -> None:
+    """A field that a provider does not have must not vanish in silence (DESIGN.md §10)."""
+    file = folder / "jobs" / "prompts.toml"
+    text = file.read_text("utf-8").replace("[output]", "[request]\nweb_search = true\n[output]")
+    file.write_text(text.replace("claude-sonnet-4-0", "claude-3-5-haiku-latest"), "utf-8")
+    call("run", "prompts")
+    assert fake.job is not None
+    told = call("run", "prompts").err
+    assert [note for note in fake.job.notes if note not in told] == []
+
+
+def test_a_dry_run_counts_and_starts_nothing(folder: Path, fake: FakeApp) -> None:
+    """`-n` on a real job: the store is not even made."""
+    ended = call("run", "prompts", "-n", "--api", "sim")
+    assert ended.code is Exit.DONE
+    assert ended.out.startswith("run.dry run=prompts rows=3 new=3 known=0 changed=0 rejected=0 ")
+    assert "to_post=3" in ended.out
+    assert fake.options is None
+    assert not (folder / "runner-sim.db").exists()

@@ -1,0 +1,62 @@
+"""`runner simulate`: flags and scenario files to a scenario."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from runner.cli.actions.simulate import scenario_of
+from runner.errors import Exit
+from runner.simulator.scenario import Scenario
+from tests.cli.calling import call
+
+if TYPE_CHECKING:
+    from runner.cli.commands.simulate import SimulateOptions
+
+
+def options(**given: Any) -> "SimulateOptions":
+    values: SimulateOptions = {
+        "port": 0,
+        "latency": None,
+        "error_rate": None,
+        "lose_posts": None,
+        "speed": None,
+        "seed": None,
+        "scenario": None,
+        "calls_per_minute": None,
+        "login": None,
+        "password": None,
+        "account": None,
+    }
+    cast("dict[str, Any]", values).update(given)
+    return values
+
+
+def test_without_flags_it_is_an_account_without_faults() -> None:
+    """A rehearsal that fails by chance teaches nothing."""
+    assert scenario_of(options()) == Scenario()
+
+
+def test_flags_go_before_the_file(tmp_path: Path) -> None:
+    """The file is shared; the flag is what is tried out now."""
+    file = tmp_path / "s.toml"
+    file.write_text('seed = 3\ncalls_per_minute = 600\nspeed = 60\nlogin = "a"\n', "utf-8")
+    scenario = scenario_of(options(scenario=file, seed=8, login="b", password="c", speed="2x"))
+    assert (scenario.seed, scenario.calls_per_minute, scenario.speed) == (8, 600, 2.0)
+    assert (scenario.login, scenario.password) == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (["--error-rate", "lots"], "--error-rate"),
+        (["--speed", "fast"], "--speed"),
+        (["--scenario", "nowhere.toml"], "nowhere.toml"),
+        (["--port", "70000"], "--port"),
+    ],
+)
+def test_a_flag_that_cannot_be_read_is_named(argv: list[str], word: str, folder: Path) -> None:
+    """Before anything listens."""
+    ended = call("simulate", *argv)
+    assert ended.code is Exit.WRONG_INPUT
+    assert word in ended.err
