@@ -1,7 +1,7 @@
 """The frozen values that the stages hand to each other. No I/O, nothing of the API's JSON.
 
-    job ─▶ run ─▶ row × target × sample = task ─▶ attempt (one possible charge, one tag)
-                                                 ─▶ receipt (the API's id) ─▶ answer
+job ─▶ run ─▶ row × target × sample = task ─▶ attempt (one possible charge, one tag)
+                                             ─▶ receipt (the API's id) ─▶ answer
 """
 
 import hashlib

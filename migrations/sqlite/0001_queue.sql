@@ -48,6 +48,7 @@ CREATE TABLE runs (
     tag_part    TEXT    NOT NULL,
     api         TEXT    NOT NULL,
     key_columns TEXT    NOT NULL,
+    tries       INTEGER NOT NULL CHECK (tries > 0),
     created_at  INTEGER NOT NULL,
     UNIQUE (job_id, key, fresh)
 ) STRICT;
@@ -59,7 +60,7 @@ CREATE TABLE targets (
     endpoint         TEXT    NOT NULL,
     model            TEXT    NOT NULL,
     parameters       TEXT    NOT NULL,
-    reserve_nanousd  INTEGER NOT NULL,
+    reserve_nanousd  INTEGER NOT NULL CHECK (reserve_nanousd > 0),
     UNIQUE (run_id, name)
 ) STRICT;
 
@@ -99,8 +100,9 @@ CREATE UNIQUE INDEX input_rows_in_order ON input_rows (load_id, position);
 CREATE INDEX input_rows_by_row ON input_rows (row_id, load_id, position);
 
 -- Narrow, because every step of a task rewrites its line. Payloads and answers stand apart.
+-- An id is part of the tags sent for it, so it is never given twice, not even after a prune.
 CREATE TABLE tasks (
-    id        INTEGER PRIMARY KEY,
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id    INTEGER NOT NULL REFERENCES runs,
     row_id    INTEGER NOT NULL REFERENCES rows,
     target_id INTEGER NOT NULL REFERENCES targets,
@@ -124,11 +126,10 @@ CREATE INDEX tasks_to_post ON tasks (run_id, target_id, due_at, id)
     WHERE state = 'pending' AND changed = 0;
 CREATE INDEX tasks_to_ask ON tasks (ready DESC, due_at, id) WHERE state = 'posted';
 CREATE INDEX tasks_in_doubt ON tasks (state, id) WHERE state IN ('posting', 'unknown');
-CREATE INDEX tasks_leased ON tasks (leased_by) WHERE leased_by IS NOT NULL;
 CREATE INDEX tasks_changed ON tasks (run_id) WHERE changed = 1;
 CREATE INDEX tasks_unsuccessful ON tasks (run_id, state, id)
     WHERE state IN ('failed', 'expired', 'quarantined');
-CREATE INDEX tasks_oldest ON tasks (run_id, posted_at) WHERE state = 'posted';
+CREATE INDEX tasks_posted ON tasks (target_id, posted_at) WHERE state = 'posted';
 
 -- The request as it is asked. kept_hash is an edited request that a person decided not to ask.
 CREATE TABLE payloads (
@@ -168,6 +169,7 @@ CREATE TABLE attempts (
     number           INTEGER NOT NULL,
     run_id           INTEGER NOT NULL REFERENCES runs,
     batch_id         INTEGER NOT NULL REFERENCES batches,
+    model            TEXT    NOT NULL,
     tag              TEXT    NOT NULL,
     state            TEXT    NOT NULL CHECK (state IN ('posting', 'posted', 'unknown', 'completed', 'failed',
                                                        'expired', 'refused', 'not_taken')),
@@ -205,7 +207,7 @@ CREATE TABLE results (
     fan_out_queries     TEXT,
     parse_error         TEXT,
     PRIMARY KEY (task_id, attempt)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- The API's reply to the byte, zlib-compressed: answers can be parsed again, for nothing.
 CREATE TABLE replies (
@@ -230,26 +232,30 @@ CREATE TABLE citations (
 
 -- Counts and sums that every screen asks for, kept by the writes themselves.
 CREATE TABLE run_states (
-    run_id INTEGER NOT NULL REFERENCES runs,
-    state  TEXT    NOT NULL,
-    reason TEXT    NOT NULL,
-    n      INTEGER NOT NULL,
-    PRIMARY KEY (run_id, state, reason)
+    run_id  INTEGER NOT NULL REFERENCES runs,
+    state   TEXT    NOT NULL,
+    reason  TEXT    NOT NULL,
+    changed INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    PRIMARY KEY (run_id, state, reason, changed)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER tasks_added AFTER INSERT ON tasks
 BEGIN
-    INSERT INTO run_states (run_id, state, reason, n) VALUES (NEW.run_id, NEW.state, NEW.reason, 1)
-        ON CONFLICT (run_id, state, reason) DO UPDATE SET n = n + 1;
+    INSERT INTO run_states (run_id, state, reason, changed, n)
+    VALUES (NEW.run_id, NEW.state, NEW.reason, NEW.changed, 1)
+        ON CONFLICT (run_id, state, reason, changed) DO UPDATE SET n = n + 1;
 END;
 
-CREATE TRIGGER tasks_moved AFTER UPDATE OF state, reason ON tasks
-WHEN OLD.state <> NEW.state OR OLD.reason <> NEW.reason
+CREATE TRIGGER tasks_moved AFTER UPDATE OF state, reason, changed ON tasks
+WHEN OLD.state <> NEW.state OR OLD.reason <> NEW.reason OR OLD.changed <> NEW.changed
 BEGIN
     UPDATE run_states SET n = n - 1
-     WHERE run_id = OLD.run_id AND state = OLD.state AND reason = OLD.reason;
-    INSERT INTO run_states (run_id, state, reason, n) VALUES (NEW.run_id, NEW.state, NEW.reason, 1)
-        ON CONFLICT (run_id, state, reason) DO UPDATE SET n = n + 1;
+     WHERE run_id = OLD.run_id AND state = OLD.state AND reason = OLD.reason
+       AND changed = OLD.changed;
+    INSERT INTO run_states (run_id, state, reason, changed, n)
+    VALUES (NEW.run_id, NEW.state, NEW.reason, NEW.changed, 1)
+        ON CONFLICT (run_id, state, reason, changed) DO UPDATE SET n = n + 1;
 END;
 
 CREATE TABLE run_money (
@@ -283,6 +289,7 @@ BEGIN
 END;
 
 -- The documented view: one line per task, stable names, the same words as exports and --json.
+-- The answer is that of a completed task's last attempt; cost_nanousd is what all its attempts cost.
 CREATE VIEW results_v1 AS
 SELECT j.name AS job,
        r.key AS run_key,
@@ -291,7 +298,7 @@ SELECT j.name AS job,
        g.name AS target,
        substr(g.endpoint, instr(g.endpoint, '/') + 1,
               instr(substr(g.endpoint, instr(g.endpoint, '/') + 1), '/') - 1) AS provider,
-       g.model AS model,
+       coalesce(json_extract(p.body, '$.model_name'), g.model) AS model,
        t.sample AS sample,
        t.turn AS turn,
        t.state AS state,
@@ -308,10 +315,13 @@ SELECT j.name AS job,
        s.reasoning_tokens AS reasoning_tokens,
        s.web_search AS web_search,
        s.fan_out_queries AS fan_out_queries,
-       (SELECT json_group_array(c.url) FROM citations c
-         WHERE c.task_id = t.id AND c.attempt = t.attempt) AS citation_urls,
+       iif(s.task_id IS NULL, NULL,
+           (SELECT json_group_array(url)
+              FROM (SELECT c.url FROM citations c
+                     WHERE c.task_id = s.task_id AND c.attempt = s.attempt
+                     ORDER BY c.position))) AS citation_urls,
        s.money_spent_nanousd AS money_spent_nanousd,
-       a.charged_nanousd AS cost_nanousd,
+       (SELECT sum(e.charged_nanousd) FROM attempts e WHERE e.task_id = t.id) AS cost_nanousd,
        a.remote_id AS remote_id,
        a.tag AS tag,
        strftime('%Y-%m-%dT%H:%M:%SZ', a.accepted_at / 1000, 'unixepoch') AS posted_at,
@@ -323,4 +333,4 @@ SELECT j.name AS job,
   JOIN targets g ON g.id = t.target_id
   JOIN payloads p ON p.task_id = t.id
   LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-  LEFT JOIN results s ON s.task_id = t.id AND s.attempt = t.attempt;
+  LEFT JOIN results s ON s.task_id = t.id AND s.attempt = t.attempt AND t.state = 'completed';

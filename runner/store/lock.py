@@ -27,7 +27,8 @@ async def engine_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncItera
     Raises:
         EngineElsewhere: it was not free in time.
     """
-    lock = FileLock(f"{store}.lock", mode=0o600, thread_local=False)
+    # By the file itself: a store reached through a link is the same store.
+    lock = FileLock(f"{store.resolve()}.lock", mode=0o600, thread_local=False)
     give_up = clock.monotonic() + wait_s
     while True:
         try:

@@ -83,42 +83,70 @@ def migrate(db: sqlite3.Connection, migrations: list[Migration], now: datetime) 
     """Bring the database up to date; returns the names applied. Safe from several processes.
 
     Raises:
-        StoreBroken: the database is newer than this program, or an applied file was edited.
+        StoreBroken: the database is newer than this program, another program's, or an applied file
+            was edited.
     """
-    applied = []
-    for migration in [None, *migrations]:
+    applied: list[str] = []
+    while True:
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute(_LEDGER)
-            if _pending(db, migrations, migration):
-                assert migration is not None
-                for statement in statements(migration):
-                    db.execute(statement)
-                db.execute(
-                    "INSERT INTO migrations (number, name, sha256, applied_at) VALUES (?, ?, ?, ?)",
-                    (migration.number, migration.name, migration.sha256, to_ms(now)),
-                )
-                applied.append(migration.name)
+            pending = _pending(db, migrations)
+            if pending:
+                _apply(db, pending[0], now)
+                applied.append(pending[0].name)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-    return applied
+        if len(pending) <= 1:
+            return applied
 
 
-def _pending(
-    db: sqlite3.Connection, migrations: list[Migration], migration: Migration | None
-) -> bool:
-    """Whether *migration* is still to be applied, after checking those that were."""
+def check_current(db: sqlite3.Connection, migrations: list[Migration]) -> None:
+    """Check that the database can be read as it is; nothing is changed.
+
+    Raises:
+        StoreBroken: it is newer or older than this program, another program's, or was made with an
+            edited file.
+    """
+    pending = _pending(db, migrations)
+    if pending:
+        raise StoreBroken(
+            f"the store is older than this program: it has {len(migrations) - len(pending)} of "
+            f"{len(migrations)} migrations",
+            how="a command that writes to the store brings it up to date: runner run",
+        )
+
+
+def _apply(db: sqlite3.Connection, migration: Migration, now: datetime) -> None:
+    db.execute(_LEDGER)
+    for statement in statements(migration):
+        db.execute(statement)
+    db.execute(
+        "INSERT INTO migrations (number, name, sha256, applied_at) VALUES (?, ?, ?, ?)",
+        (migration.number, migration.name, migration.sha256, to_ms(now)),
+    )
+
+
+def _pending(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migration]:
+    """The migrations still to be applied, after checking those that were."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return migrations
+    columns = {name for (name,) in db.execute("SELECT name FROM pragma_table_info('migrations')")}
+    if not columns.issuperset(("number", "name", "sha256", "applied_at")):
+        raise StoreBroken(
+            "this database belongs to another program",
+            how="name another file with --store",
+        )
     known = {migration.number: migration for migration in migrations}
-    numbers = set()
-    for number, name, sha256 in db.execute("SELECT number, name, sha256 FROM migrations"):
-        numbers.add(number)
+    rows = db.execute("SELECT number, name, sha256 FROM migrations ORDER BY number").fetchall()
+    for number, name, sha256 in rows:
         if number not in known:
             raise StoreBroken(
-                f"the store is newer than this program: it has {name}, we know {len(migrations)} "
-                f"migrations",
+                f"the store is newer than this program: it has {rows[-1][1]}, "
+                f"this program ends with {migrations[-1].name}",
                 how="install the version of runner that last used this store, or a newer one",
             )
         if known[number].sha256 != sha256:
@@ -126,4 +154,5 @@ def _pending(
                 f"{name} differs from the file this store was made with",
                 how="reinstall runner; migrations are never edited after a release",
             )
-    return migration is not None and migration.number not in numbers
+    done = {number for number, _, _ in rows}
+    return [migration for migration in migrations if migration.number not in done]

@@ -6,7 +6,7 @@ the caller believes (compare-and-set): what came too late raises ``AttemptOver``
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Protocol
@@ -21,7 +21,9 @@ from runner.task import (
     Endpoint,
     InputRow,
     Outcome,
+    Provider,
     RemoteId,
+    Tag,
     Target,
     TaskId,
 )
@@ -80,14 +82,8 @@ class Money:
     """By how much answers cost more than was reserved for them."""
 
     def __add__(self, other: "Money") -> "Money":
-        return Money(
-            reserved=self.reserved + other.reserved,
-            at_risk=self.at_risk + other.at_risk,
-            advanced=self.advanced + other.advanced,
-            charged=self.charged + other.charged,
-            refunded=self.refunded + other.refunded,
-            over_reserve=self.over_reserve + other.over_reserve,
-        )
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Money(**sums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +122,8 @@ class Added:
     """Tasks that were there already."""
 
     def __add__(self, other: "Added") -> "Added":
-        return Added(
-            rows=self.rows + other.rows,
-            duplicates=self.duplicates + other.duplicates,
-            new=self.new + other.new,
-            known=self.known + other.known,
-        )
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Added(**sums)
 
 
 class Decision(StrEnum):
@@ -173,6 +165,9 @@ class Posted:
     posted_at: datetime
     polls: int
     tries: int
+    """Failures that the API has reported for it so far."""
+    allowed_tries: int
+    """How many its run allows."""
     ready: bool
     """The API's ready list has shown it."""
 
@@ -312,11 +307,15 @@ class TaskStore(Protocol):
         api: str,
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
+        tries: int = 3,
         now: datetime,
     ) -> Run:
-        """Create the run, or return it with its targets brought up to date.
+        """Create the run, or return it with its targets and tries brought up to date.
 
-        *targets* come with the reserve of one attempt, nano-dollars.
+        *targets* come with the reserve of one attempt, nano-dollars, above 0.
+
+        Raises:
+            WrongInput: a target of that name has another endpoint.
         """
 
     async def begin_load(
@@ -331,7 +330,10 @@ class TaskStore(Protocol):
         """All rows of the load are in."""
 
     async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:
-        """Ask or keep the run's changed tasks; returns how many. Those in flight stay undecided."""
+        """Ask or keep the run's changed tasks; returns how many.
+
+        Ask leaves those undecided that may be at the API: it would pay for them twice.
+        """
 
     # -- posting -----------------------------------------------------------------------------
 
@@ -370,7 +372,8 @@ class TaskStore(Protocol):
     ) -> None:
         """Book what became of every attempt of *batch*, in one transaction.
 
-        *outcome*: ``answered``, ``refused``, ``not_sent`` or ``unknown``.
+        An attempt that *outcomes* leave out is in doubt. *outcome* of the whole call: ``answered``,
+        ``refused``, ``not_sent`` or ``unknown``.
 
         Raises:
             AttemptOver: an attempt is no longer open; nothing is changed.
@@ -378,8 +381,11 @@ class TaskStore(Protocol):
 
     # -- collecting --------------------------------------------------------------------------
 
-    async def mark_ready(self, seen: Sequence[tuple[TaskId, int]], *, now: datetime) -> int:
-        """The ready list shows these (task, attempt): ask for them now. Returns how many wait."""
+    async def waiting_providers(self) -> list[Provider]:
+        """Whose tasks wait at the API."""
+
+    async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
+        """The ready list shows these: ask for them now. Returns how many it newly made due."""
 
     async def take_posted(
         self, limit: int, *, worker: int, now: datetime, lease: timedelta
@@ -389,11 +395,15 @@ class TaskStore(Protocol):
     async def book(self, endings: Sequence[Ending], *, now: datetime) -> None:
         """Store what asking came to, for many tasks in one transaction.
 
-        An ending for an attempt that is over is dropped: asking is free and repeatable.
+        An ending for an attempt that is over is dropped: asking is free and repeatable. Of several
+        for one task the first counts, and any goes before "still running".
         """
 
     async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
-        """Move due times of posted tasks: to the checkpoints while it is trusted, else nearer."""
+        """Move due times of posted tasks: to the checkpoints while it is trusted, else nearer.
+
+        Tasks posted later follow it; a new worker starts without trust.
+        """
 
     # -- the person --------------------------------------------------------------------------
 
@@ -422,7 +432,10 @@ class TaskStore(Protocol):
     async def cost(
         self, *, by: str | None, run: int | None = None
     ) -> tuple[CostLine, list[CostLine]]:
-        """Totals, and lines by ``run``, ``job``, ``provider``, ``model`` or ``day``."""
+        """Totals, and lines by ``run``, ``job``, ``provider``, ``model`` or ``day``.
+
+        The lines' money sums to the totals'; a task asked on two days counts in both.
+        """
 
     async def oldest_uncollected(self) -> datetime | None:
         """When the longest-waiting posted task of the whole store was posted."""

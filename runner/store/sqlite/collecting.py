@@ -2,10 +2,10 @@
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from runner.backoff import poll_interval
 from runner.clock import from_ms, to_ms
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
@@ -18,22 +18,6 @@ from runner.store.protocol import (
     StillRunning,
 )
 from runner.task import Answer, Endpoint, RemoteId, TaskId
-from runner.windows import CHECKPOINTS
-
-_MINUTE_MS = poll_interval(0) // timedelta(milliseconds=1)
-_LONGEST_MS = poll_interval(60) // timedelta(milliseconds=1)
-_FIRST_CHECKPOINT_MS = CHECKPOINTS[0] // timedelta(milliseconds=1)
-
-
-def mark_ready(db: sqlite3.Connection, seen: Sequence[tuple[TaskId, int]], *, now: datetime) -> int:
-    return db.execute(
-        """
-        UPDATE tasks SET ready = 1, due_at = :now
-         WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
-           AND (id, attempt) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:seen))
-        """,
-        {"now": to_ms(now), "seen": json.dumps(list(seen))},
-    ).rowcount
 
 
 def take_posted(
@@ -53,22 +37,25 @@ def take_posted(
         ]
     if not ids:
         return []
-    marks = ", ".join("?" * len(ids))
+    chosen = json.dumps(ids)
     db.execute(
-        f"UPDATE tasks SET due_at = ?, leased_by = ? WHERE id IN ({marks})",
-        (to_ms(now + lease), worker, *ids),
+        """
+        UPDATE tasks SET due_at = ?, leased_by = ? WHERE id IN (SELECT value FROM json_each(?))
+        """,
+        (to_ms(now + lease), worker, chosen),
     )
     rows = db.execute(
-        f"""
+        """
         SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
-               t.posted_at, t.polls, t.tries, t.ready
-          FROM tasks t
+               t.posted_at, t.polls, t.tries, r.tries, t.ready
+          FROM json_each(?) e
+         CROSS JOIN tasks t ON t.id = e.value
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           JOIN targets g ON g.id = t.target_id
-         WHERE t.id IN ({marks})
+          JOIN runs r ON r.id = t.run_id
          ORDER BY t.ready DESC, t.posted_at, t.id
         """,
-        ids,
+        (chosen,),
     )
     return [
         Posted(
@@ -80,41 +67,15 @@ def take_posted(
             posted_at=from_ms(posted_at),
             polls=polls,
             tries=tries,
+            allowed_tries=allowed,
             ready=bool(ready),
         )
-        for task, attempt, tag, remote_id, endpoint, posted_at, polls, tries, ready in rows
+        for task, attempt, tag, remote_id, endpoint, posted_at, polls, tries, allowed, ready in rows
     ]
 
 
-def trust_ready_list(db: sqlite3.Connection, trusted: bool, *, now: datetime) -> None:
-    scope = {
-        "now": to_ms(now),
-        "minute": _MINUTE_MS,
-        "longest": _LONGEST_MS,
-        "checkpoint": _FIRST_CHECKPOINT_MS,
-    }
-    if trusted:
-        db.execute(
-            """
-            UPDATE tasks SET due_at = max(due_at, posted_at + :checkpoint)
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
-               AND posted_at > :now - :checkpoint
-            """,
-            scope,
-        )
-    else:
-        db.execute(
-            """
-            UPDATE tasks SET due_at = min(due_at, :now + min(:minute << min(polls, 16), :longest))
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
-            """,
-            scope,
-        )
-
-
 def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) -> None:
-    open_attempts = _open_attempts(db, [ending.task for ending in endings])
-    current = [e for e in endings if (e.task, e.attempt) in open_attempts]
+    current = _current(db, endings)
     moment = to_ms(now)
     _postpone(db, [e for e in current if isinstance(e, StillRunning)])
     _answer(db, [e for e in current if isinstance(e, Answered)], moment)
@@ -122,13 +83,26 @@ def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) ->
     _expire(db, [e for e in current if isinstance(e, ResultGone)], moment)
 
 
-def _open_attempts(db: sqlite3.Connection, tasks: Sequence[int]) -> set[tuple[int, int]]:
-    marks = ", ".join("?" * len(tasks))
-    return set(
+def _current(db: sqlite3.Connection, endings: Sequence[Ending]) -> list[Ending]:
+    """One ending for each task that is still waiting at the attempt asked for.
+
+    The first counts, but any real ending goes before "still running".
+    """
+    open_attempts = set(
         db.execute(
-            f"SELECT id, attempt FROM tasks WHERE state = 'posted' AND id IN ({marks})", tasks
+            """
+            SELECT t.id, t.attempt
+              FROM json_each(?) e CROSS JOIN tasks t ON t.id = e.value
+             WHERE t.state = 'posted'
+            """,
+            (json.dumps([ending.task for ending in endings]),),
         )
     )
+    chosen: dict[TaskId, Ending] = {}
+    for ending in sorted(endings, key=lambda e: isinstance(e, StillRunning)):
+        if (ending.task, ending.attempt) in open_attempts:
+            chosen.setdefault(ending.task, ending)
+    return list(chosen.values())
 
 
 def _postpone(db: sqlite3.Connection, running: Iterable[StillRunning]) -> None:
@@ -138,18 +112,23 @@ def _postpone(db: sqlite3.Connection, running: Iterable[StillRunning]) -> None:
     )
 
 
-def _end_tasks(
-    db: sqlite3.Connection, lines: Iterable[tuple[State, str, int | None, int, int]]
-) -> None:
-    """Lines of (state, reason, due at, tries used, task)."""
-    db.executemany(
-        """
-        UPDATE tasks
-           SET state = ?, reason = ?, due_at = ?, tries = tries + ?, ready = 0, leased_by = NULL
-         WHERE id = ?
-        """,
-        lines,
-    )
+Move = tuple[State, str, int | None, int]
+"""State, reason, due at, tries used."""
+
+
+def _end_tasks(db: sqlite3.Connection, moves: Iterable[tuple[Move, TaskId]]) -> None:
+    tasks: dict[Move, list[TaskId]] = defaultdict(list)
+    for move, task in moves:
+        tasks[move].append(task)
+    for (state, reason, due_at, tries), ids in tasks.items():
+        db.execute(
+            """
+            UPDATE tasks
+               SET state = ?, reason = ?, due_at = ?, tries = tries + ?, ready = 0, leased_by = NULL
+             WHERE id IN (SELECT value FROM json_each(?))
+            """,
+            (state, reason, due_at, tries, json.dumps(ids)),
+        )
 
 
 def _keep_replies(db: sqlite3.Connection, endings: Iterable[Answered | RemotelyFailed]) -> None:
@@ -161,7 +140,7 @@ def _keep_replies(db: sqlite3.Connection, endings: Iterable[Answered | RemotelyF
 
 def _answer(db: sqlite3.Connection, answers: Sequence[Answered], moment: int) -> None:
     done = after(State.POSTED, Event.ANSWERED)
-    _end_tasks(db, ((done, "", None, 0, e.task) for e in answers))
+    _end_tasks(db, (((done, "", None, 0), e.task) for e in answers))
     db.executemany(
         """
         UPDATE attempts
@@ -252,9 +231,9 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
     _end_tasks(
         db,
         (
-            (final, e.reason, None, 1, e.task)
+            ((final, str(e.reason), None, 1), e.task)
             if e.again_at is None
-            else (again, "", to_ms(e.again_at), 1, e.task)
+            else ((again, "", to_ms(e.again_at), 1), e.task)
             for e in failures
         ),
     )
@@ -268,7 +247,8 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
                charged_nanousd = coalesce(:cost, 0),
                charge_evidence = CASE WHEN :cost IS NULL THEN NULL ELSE :reported END,
                refunded_nanousd = CASE WHEN :cost IS NULL THEN 0
-                                       ELSE max(0, advanced_nanousd - :cost) END
+                                       ELSE max(0, advanced_nanousd - :cost) END,
+               over_reserve_nanousd = max(0, coalesce(:cost, 0) - reserved_nanousd)
          WHERE task_id = :task AND number = :number
         """,
         (
@@ -289,7 +269,7 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
 
 def _expire(db: sqlite3.Connection, gone: Sequence[ResultGone], moment: int) -> None:
     expired = after(State.POSTED, Event.EXPIRED)
-    _end_tasks(db, ((expired, "", None, 0, e.task) for e in gone))
+    _end_tasks(db, (((expired, "", None, 0), e.task) for e in gone))
     # What the lost answer cost was never read: the advance is the best that is known.
     db.executemany(
         """

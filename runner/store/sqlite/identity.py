@@ -15,6 +15,7 @@ from runner import __version__
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.lifecycle import Event, State, after
+from runner.store.sqlite.ready_list import trust_ready_list
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -60,9 +61,14 @@ def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
     """The kernel's lock on the store is ours, so every other worker is dead."""
     lose_batches(db, now=now)
     db.execute(
-        "UPDATE tasks SET leased_by = NULL, due_at = min(due_at, ?) WHERE leased_by IS NOT NULL",
+        """
+        UPDATE tasks SET leased_by = NULL, due_at = min(due_at, ?)
+         WHERE state = 'posted' AND leased_by IS NOT NULL
+        """,
         (to_ms(now),),
     )
+    # This process has not seen the ready list yet.
+    trust_ready_list(db, False, now=now)
     boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
     row = db.execute(
         """
@@ -76,25 +82,29 @@ def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
 
 def lose_batches(db: sqlite3.Connection, *, now: datetime) -> int:
     """Open batches of dead workers: nobody will ever read their replies. Returns tasks in doubt."""
-    moment = to_ms(now)
     doubt = {
-        "posting": State.POSTING,
         "unknown": after(State.POSTING, Event.LOST),
-        "now": moment,
+        "now": to_ms(now),
         "message": "the process died between its intent to post and the reply",
     }
+    # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
     db.execute(
         """
         UPDATE attempts
            SET state = :unknown, at_risk_nanousd = reserved_nanousd, reserved_nanousd = 0,
                message = :message
-         WHERE state = :posting
-           AND task_id IN (SELECT id FROM tasks WHERE state = :posting)
+         WHERE state = 'posting' AND task_id IN (SELECT id FROM tasks
+                                                  WHERE state IN ('posting', 'unknown')
+                                                    AND state = 'posting')
         """,
         doubt,
     )
     lost = db.execute(
-        "UPDATE tasks SET state = :unknown, due_at = NULL WHERE state = :posting", doubt
+        """
+        UPDATE tasks SET state = :unknown, due_at = NULL
+         WHERE state IN ('posting', 'unknown') AND state = 'posting'
+        """,
+        doubt,
     ).rowcount
     db.execute(
         """
@@ -127,7 +137,7 @@ def current_worker(db: sqlite3.Connection) -> Worker | None:
          WHERE ended_at IS NULL ORDER BY id DESC LIMIT 1
         """
     ).fetchone()
-    return row and Worker(row[0], row[1], row[2], from_ms(row[3]))
+    return Worker(row[0], row[1], row[2], from_ms(row[3])) if row else None
 
 
 def recent_calls(

@@ -1,4 +1,4 @@
-"""Runs and their rows: what is new is queued, what is known is left alone, what changed is noted.
+"""The rows of a run: what is new is queued, what is known is left alone, what changed is noted.
 
 A chunk is staged in temporary tables and merged by a few set-based statements, whatever its size.
 """
@@ -8,14 +8,18 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
-from runner.clock import from_ms, to_ms
-from runner.errors import WrongInput
-from runner.lifecycle import MOVES, Event, State, after
-from runner.store.protocol import Added, Decision, Run
-from runner.task import InputRow, Target, short_digest
+from runner.clock import to_ms
+from runner.lifecycle import State
+from runner.store.protocol import Added
+from runner.store.sqlite.changes import note_changes
+from runner.task import InputRow
 
-STAGING = (
+PART: Final = 2_000
+"""Rows staged at a time. One transaction may have several parts: it is the commit that costs."""
+
+STAGING: Final = (
     """
     CREATE TEMP TABLE IF NOT EXISTS staged_rows (
         position INTEGER PRIMARY KEY, line INTEGER, key BLOB, row_id INTEGER, cells TEXT
@@ -28,93 +32,6 @@ STAGING = (
     """,
     "CREATE INDEX IF NOT EXISTS temp.staged_asks_by_row ON staged_asks (position)",
 )
-
-
-def newest_run(db: sqlite3.Connection, job: str, key: str) -> Run | None:
-    found = runs(db, job=job, key=key)
-    return found[-1] if found else None
-
-
-def runs(db: sqlite3.Connection, *, job: str | None = None, key: str | None = None) -> list[Run]:
-    rows = db.execute(
-        """
-        SELECT r.id, j.name, r.key, r.fresh, r.api, r.key_columns, r.created_at
-          FROM runs r JOIN jobs j ON j.id = r.job_id
-         WHERE (:job IS NULL OR j.name = :job) AND (:key IS NULL OR r.key = :key)
-         ORDER BY r.id
-        """,
-        {"job": job, "key": key},
-    )
-    return [
-        Run(
-            id=id_,
-            job=name,
-            key=key_,
-            fresh=fresh,
-            api=api,
-            key_columns=tuple(json.loads(key_columns)),
-            created_at=from_ms(created_at),
-        )
-        for id_, name, key_, fresh, api, key_columns, created_at in rows
-    ]
-
-
-def begin_run(
-    db: sqlite3.Connection,
-    *,
-    job: str,
-    key: str,
-    fresh: int,
-    api: str,
-    key_columns: Sequence[str],
-    targets: Sequence[tuple[Target, int]],
-    now: datetime,
-) -> Run:
-    db.execute("INSERT OR IGNORE INTO jobs (name) VALUES (?)", (job,))
-    (job_id,) = db.execute("SELECT id FROM jobs WHERE name = ?", (job,)).fetchone()
-    # From the job's own words, so that a store rebuilt from nothing makes the same tags.
-    tag_part = short_digest(json.dumps([job, key, fresh]).encode(), 8)
-    db.execute(
-        """
-        INSERT OR IGNORE INTO runs (job_id, key, fresh, tag_part, api, key_columns, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
-        """,
-        (job_id, key, fresh, tag_part, api, json.dumps(list(key_columns)), to_ms(now)),
-    )
-    (run,) = (found for found in runs(db, job=job, key=key) if found.fresh == fresh)
-    db.execute("INSERT OR IGNORE INTO run_money (run_id) VALUES (?)", (run.id,))
-    for target, reserve in targets:
-        _keep_target(db, run.id, target, reserve)
-    return run
-
-
-def _keep_target(db: sqlite3.Connection, run: int, target: Target, reserve: int) -> None:
-    row = db.execute(
-        "SELECT endpoint FROM targets WHERE run_id = ? AND name = ?", (run, target.name)
-    ).fetchone()
-    if row and row[0] != str(target.endpoint):
-        raise WrongInput(
-            f'target "{target.name}" was {row[0]} in this run and is {target.endpoint} now',
-            why="its tasks would be asked of another API than the one that answered the others",
-            how="give the new target a name of its own, or start a new run with --fresh",
-        )
-    db.execute(
-        """
-        INSERT INTO targets (run_id, name, endpoint, model, parameters, reserve_nanousd)
-        VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (run_id, name) DO UPDATE
-           SET model = excluded.model, parameters = excluded.parameters,
-               reserve_nanousd = excluded.reserve_nanousd
-        """,
-        (
-            run,
-            target.name,
-            str(target.endpoint),
-            target.model,
-            json.dumps(dict(target.parameters), sort_keys=True, default=str),
-            reserve,
-        ),
-    )
 
 
 def begin_load(
@@ -150,8 +67,15 @@ def end_load(db: sqlite3.Connection, load: int, *, rejected: int, now: datetime)
 def add_rows(
     db: sqlite3.Connection, load: int, rows: Sequence[InputRow], *, now: datetime
 ) -> Added:
-    if not rows:
-        return Added()
+    added = Added()
+    for first in range(0, len(rows), PART):
+        added += _add_part(db, load, rows[first : first + PART], now=now)
+    return added
+
+
+def _add_part(
+    db: sqlite3.Connection, load: int, rows: Sequence[InputRow], *, now: datetime
+) -> Added:
     (run,) = db.execute("SELECT run_id FROM loads WHERE id = ?", (load,)).fetchone()
     asks = _stage(db, run, rows)
     scope = {
@@ -162,25 +86,39 @@ def add_rows(
         "last": rows[-1].position,
         "pending": State.PENDING,
     }
+    lines_before, duplicates_before = _lines_of_part(db, scope)
     _merge_rows(db, scope)
     (last_task,) = db.execute("SELECT coalesce(max(id), 0) FROM tasks").fetchone()
     new = _queue_tasks(db, scope | {"last_task": last_task})
     if new < asks:
-        _note_changes(db, scope | {"last_task": last_task})
-    distinct, distinct_asks = db.execute(
+        note_changes(db, scope | {"last_task": last_task})
+    lines, duplicates = _lines_of_part(db, scope)
+    # A part that was added before is replaced, not counted twice.
+    db.execute(
+        "UPDATE loads SET row_count = row_count + ?, duplicates = duplicates + ? WHERE id = ?",
+        (lines - lines_before, duplicates - duplicates_before, load),
+    )
+    (asked,) = db.execute(
         """
-        SELECT count(DISTINCT i.position), count(a.position)
-          FROM input_rows i LEFT JOIN staged_asks a ON a.position = i.position
-         WHERE i.load_id = :load AND i.position BETWEEN :first AND :last AND i.duplicate_of IS NULL
+        SELECT count(*) FROM staged_asks a
+         CROSS JOIN input_rows i ON i.load_id = :load AND i.position = a.position
+         WHERE i.duplicate_of IS NULL
         """,
         scope,
     ).fetchone()
-    duplicates = len(rows) - distinct
-    db.execute(
-        "UPDATE loads SET row_count = row_count + ?, duplicates = duplicates + ? WHERE id = ?",
-        (len(rows), duplicates, load),
-    )
-    return Added(rows=len(rows), duplicates=duplicates, new=new, known=distinct_asks - new)
+    return Added(rows=lines, duplicates=duplicates, new=new, known=asked - new)
+
+
+def _lines_of_part(db: sqlite3.Connection, scope: dict[str, object]) -> tuple[int, int]:
+    """Input lines in the positions of the part that is being added, and how many are duplicates."""
+    lines, duplicates = db.execute(
+        """
+        SELECT count(*), count(duplicate_of) FROM input_rows
+         WHERE load_id = :load AND position BETWEEN :first AND :last
+        """,
+        scope,
+    ).fetchone()
+    return lines, duplicates
 
 
 def _stage(db: sqlite3.Connection, run: int, rows: Sequence[InputRow]) -> int:
@@ -215,7 +153,7 @@ def _merge_rows(db: sqlite3.Connection, scope: dict[str, object]) -> None:
     db.execute(
         """
         INSERT OR IGNORE INTO rows (run_id, key)
-        SELECT :run, key FROM staged_rows ORDER BY position
+        SELECT :run, key FROM staged_rows ORDER BY key
         """,
         scope,
     )
@@ -277,88 +215,3 @@ def _queue_tasks(db: sqlite3.Connection, scope: dict[str, object]) -> int:
         scope,
     )
     return new
-
-
-def _note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:
-    """Compare known tasks with what the input asks now; an edit taken back is no change."""
-    known = """
-          FROM staged_asks a
-          JOIN staged_rows r ON r.position = a.position
-          JOIN tasks t ON t.row_id = r.row_id AND t.target_id = a.target_id
-                      AND t.sample = a.sample AND t.turn = a.turn AND t.id <= :last_task
-          JOIN payloads p ON p.task_id = t.id
-    """
-    db.execute(
-        f"""
-        INSERT INTO changes (task_id, hash, body)
-        SELECT t.id, a.hash, a.body {known}
-         WHERE p.hash <> a.hash AND p.kept_hash IS NOT a.hash
-        ON CONFLICT (task_id) DO UPDATE SET hash = excluded.hash, body = excluded.body
-        """,
-        scope,
-    )
-    db.execute(
-        f"""
-        DELETE FROM changes WHERE task_id IN (
-            SELECT t.id {known} WHERE t.changed = 1 AND (p.hash = a.hash OR p.kept_hash IS a.hash))
-        """,
-        scope,
-    )
-    db.execute(
-        f"""
-        UPDATE tasks SET changed = EXISTS (SELECT 1 FROM changes c WHERE c.task_id = tasks.id)
-         WHERE id IN (SELECT t.id {known}
-                       WHERE t.changed <> EXISTS (SELECT 1 FROM changes c WHERE c.task_id = t.id))
-        """,
-        scope,
-    )
-
-
-def decide_changes(db: sqlite3.Connection, run: int, decision: Decision, *, now: datetime) -> int:
-    if decision is Decision.KEEP:
-        kept = db.execute(
-            """
-            UPDATE payloads
-               SET kept_hash = (SELECT hash FROM changes c WHERE c.task_id = payloads.task_id)
-             WHERE task_id IN (SELECT id FROM tasks WHERE run_id = ? AND changed = 1)
-            """,
-            (run,),
-        ).rowcount
-        db.execute(
-            """
-            DELETE FROM changes
-             WHERE task_id IN (SELECT id FROM tasks WHERE run_id = ? AND changed = 1)
-            """,
-            (run,),
-        )
-        db.execute("UPDATE tasks SET changed = 0 WHERE run_id = ? AND changed = 1", (run,))
-        return kept
-    askable = [State.PENDING, *(s for s, moves in MOVES.items() if _by_change(s, moves))]
-    return sum(_ask_changed(db, run, state, now) for state in askable)
-
-
-def _by_change(state: State, moves: dict[Event, State]) -> bool:
-    # A quarantined task may still be at the API: only `resolve` may give it another attempt.
-    return Event.ASKED_AGAIN in moves and state is not State.QUARANTINED
-
-
-def _ask_changed(db: sqlite3.Connection, run: int, state: State, now: datetime) -> int:
-    scope = {"run": run, "state": state, "now": to_ms(now)}
-    chosen = "SELECT id FROM tasks WHERE run_id = :run AND changed = 1 AND state = :state"
-    db.execute(
-        f"""
-        UPDATE payloads
-           SET (hash, body) = (SELECT hash, body FROM changes c WHERE c.task_id = payloads.task_id)
-         WHERE task_id IN ({chosen})
-        """,
-        scope,
-    )
-    db.execute(f"DELETE FROM changes WHERE task_id IN ({chosen})", scope)
-    to = state if state is State.PENDING else after(state, Event.ASKED_AGAIN)
-    return db.execute(
-        """
-        UPDATE tasks SET state = :to, reason = '', changed = 0, tries = 0, due_at = :now
-         WHERE run_id = :run AND changed = 1 AND state = :state
-        """,
-        scope | {"to": to},
-    ).rowcount

@@ -1,15 +1,17 @@
 """The intent before the post, and what became of it."""
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 from runner.clock import to_ms
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.protocol import AttemptOver, Ceiling, Idle
 from runner.store.sqlite.identity import install_id
+from runner.store.sqlite.ready_list import first_ask_ms
 from runner.task import (
     Accepted,
     Attempt,
@@ -23,9 +25,6 @@ from runner.task import (
     TaskId,
     identity_digest,
 )
-
-FIRST_ASK_MS: Final = 60_000
-"""A posted task is asked for by its id a minute later, unless the ready list shows it sooner."""
 
 
 def targets_to_post(
@@ -63,7 +62,8 @@ def begin_batch(
     ).fetchone()
     affordable = _affordable(db, run, reserve, limit, ceiling)
     if isinstance(affordable, Idle):
-        return affordable
+        due = any(found == target for found, _ in targets_to_post(db, run, now=now))
+        return affordable if due else Idle.NOTHING_DUE
     taken = db.execute(
         """
         UPDATE tasks SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0
@@ -83,22 +83,25 @@ def begin_batch(
     ).fetchall()
     if not taken:
         return Idle.NOTHING_DUE
-    attempts = _attempts(db, run, name, sorted(taken))
+    attempts, models = _attempts(db, run, name, sorted(taken))
     deadline = now + patience
-    (batch,) = db.execute(
+    # Not RETURNING, which would plan a look through all attempts for ones of the new batch.
+    batch = db.execute(
         """
         INSERT INTO batches
                (account_id, worker_id, endpoint, size, body_sha256, intended_at, deadline)
-        VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         """,
         (account, worker, endpoint, len(attempts), seal(attempts), to_ms(now), to_ms(deadline)),
-    ).fetchone()
+    ).lastrowid
+    assert batch is not None
     db.executemany(
         """
-        INSERT INTO attempts (task_id, number, run_id, batch_id, tag, state, reserved_nanousd)
-        VALUES (?, ?, ?, ?, ?, 'posting', ?)
+        INSERT INTO attempts
+               (task_id, number, run_id, batch_id, model, tag, state, reserved_nanousd)
+        VALUES (?, ?, ?, ?, ?, ?, 'posting', ?)
         """,
-        ((a.task, a.number, run, batch, a.tag, reserve) for a in attempts),
+        ((a.task, a.number, run, batch, models[a.task], a.tag, reserve) for a in attempts),
     )
     return Batch(
         id=batch,
@@ -132,26 +135,30 @@ def _affordable(
 
 def _attempts(
     db: sqlite3.Connection, run: int, target: str, taken: list[tuple[int, int, int, int, int]]
-) -> tuple[Attempt, ...]:
+) -> tuple[tuple[Attempt, ...], dict[int, str]]:
+    """The attempts of the *taken* (task, number, row, sample, turn), and each task's model."""
     (tag_part,) = db.execute("SELECT tag_part FROM runs WHERE id = ?", (run,)).fetchone()
     install = install_id(db)
-    marks = ", ".join("?" * len(taken))
-    bodies = dict(
-        db.execute(
-            f"SELECT task_id, body FROM payloads WHERE task_id IN ({marks})", [t[0] for t in taken]
-        )
+    requests = db.execute(
+        """
+        SELECT t.id, r.key, p.body, coalesce(json_extract(p.body, '$.model_name'), g.model)
+          FROM json_each(?) e
+         CROSS JOIN tasks t ON t.id = e.value
+          JOIN rows r ON r.id = t.row_id
+          JOIN payloads p ON p.task_id = t.id
+          JOIN targets g ON g.id = t.target_id
+        """,
+        (json.dumps([task for task, *_ in taken]),),
     )
-    keys = dict(
-        db.execute(f"SELECT id, key FROM rows WHERE id IN ({marks})", [t[2] for t in taken])
-    )
+    found = {task: (key, body, model) for task, key, body, model in requests}
     attempts = []
-    for task, number, row, sample, turn in taken:
-        digest = identity_digest(keys[row], target, sample, turn)
-        tag = Tag(install, tag_part, TaskId(task), digest, number)
-        attempts.append(
-            Attempt(task=TaskId(task), number=number, tag=str(tag), body=bodies[task].encode())
+    for task, number, _row, sample, turn in taken:
+        key, body, _model = found[task]
+        tag = Tag(
+            install, tag_part, TaskId(task), identity_digest(key, target, sample, turn), number
         )
-    return tuple(attempts)
+        attempts.append(Attempt(task=TaskId(task), number=number, tag=str(tag), body=body.encode()))
+    return tuple(attempts), {task: model for task, (_, _, model) in found.items()}
 
 
 def settle_batch(
@@ -166,21 +173,14 @@ def settle_batch(
 ) -> None:
     by_tag = {found.tag: found for found in outcomes}
     moment = to_ms(now)
-    moves, bookings = [], []
+    ask_at = moment + first_ask_ms(db)
+    moves: dict[Move, list[tuple[int, int]]] = defaultdict(list)
+    bookings = []
     for attempt in batch.attempts:
-        found = by_tag[attempt.tag]
-        moves.append(_move(attempt, found, moment))
+        found = by_tag.get(attempt.tag) or Lost(tag=attempt.tag, why="no outcome was reported")
+        moves[_move(found, moment, ask_at)].append((attempt.task, attempt.number))
         bookings.append(_booking(attempt, found, moment))
-    moved = db.executemany(
-        """
-        UPDATE tasks
-           SET state = :state, reason = :reason, due_at = :due_at,
-               posted_at = coalesce(:posted_at, posted_at)
-         WHERE id = :task AND state = 'posting' AND attempt = :number
-        """,
-        moves,
-    ).rowcount
-    if moved != len(moves):
+    if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
     db.executemany(
         """
@@ -200,26 +200,43 @@ def settle_batch(
     )
 
 
-def _move(attempt: Attempt, found: Outcome, moment: int) -> dict[str, object]:
-    event, reason, due_at = Event.LOST, "", None
-    posted_at = None
+Move = tuple[State, str, int | None, int | None]
+"""State, reason, due at, posted at."""
+
+
+def _move(found: Outcome, moment: int, ask_at: int) -> Move:
     match found:
         case Accepted():
-            event, due_at, posted_at = Event.ACCEPTED, moment + FIRST_ASK_MS, moment
+            return after(State.POSTING, Event.ACCEPTED), "", ask_at, moment
         case NotTaken(wait_s=wait_s):
-            event, due_at = Event.NOT_TAKEN, moment + int(wait_s * 1000)
+            due_at = moment + int(wait_s * 1000)
+            return after(State.POSTING, Event.NOT_TAKEN), "", due_at, None
         case Refused():
-            event, reason = Event.REFUSED, str(Reason.REFUSED)
+            return after(State.POSTING, Event.REFUSED), str(Reason.REFUSED), None, None
         case Lost():
-            event = Event.LOST
-    return {
-        "task": attempt.task,
-        "number": attempt.number,
-        "state": after(State.POSTING, event),
-        "reason": reason,
-        "due_at": due_at,
-        "posted_at": posted_at,
-    }
+            return after(State.POSTING, Event.LOST), "", None, None
+
+
+def _move_tasks(db: sqlite3.Connection, to: Move, tasks: list[tuple[int, int]]) -> int:
+    """Move those (task, attempt) that are still being posted; returns how many were."""
+    state, reason, due_at, posted_at = to
+    return db.execute(
+        """
+        UPDATE tasks
+           SET state = :state, reason = :reason, due_at = :due_at,
+               posted_at = coalesce(:posted_at, posted_at)
+          FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS attempt
+                  FROM json_each(:tasks)) AS e
+         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = 'posting'
+        """,
+        {
+            "state": state,
+            "reason": reason,
+            "due_at": due_at,
+            "posted_at": posted_at,
+            "tasks": json.dumps(tasks),
+        },
+    ).rowcount
 
 
 def _booking(attempt: Attempt, found: Outcome, moment: int) -> dict[str, object]:

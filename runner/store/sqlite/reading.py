@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from runner.clock import from_ms
 from runner.lifecycle import State
 from runner.store.protocol import CostLine, ExportLine, FailureGroup, Money, RunStatus
-from runner.store.sqlite.loading import runs
+from runner.store.sqlite.runs import runs
 from runner.task import Endpoint, TaskId
 
 _MONEY: Final = ("reserved", "at_risk", "advanced", "charged", "refunded", "over_reserve")
@@ -17,11 +18,13 @@ _MONEY: Final = ("reserved", "at_risk", "advanced", "charged", "refunded", "over
 
 def status(db: sqlite3.Connection, run: int) -> RunStatus:
     counted = db.execute(
-        "SELECT state, reason, n FROM run_states WHERE run_id = ? AND n > 0", (run,)
+        "SELECT state, reason, changed, n FROM run_states WHERE run_id = ? AND n > 0", (run,)
     ).fetchall()
     states = dict.fromkeys(State, 0)
-    for state, _reason, n in counted:
+    reasons: Counter[tuple[State, str]] = Counter()
+    for state, reason, _changed, n in counted:
         states[State(state)] += n
+        reasons[State(state), reason] += n
     load = db.execute(
         """
         SELECT row_count, duplicates, rejected FROM loads
@@ -33,26 +36,17 @@ def status(db: sqlite3.Connection, run: int) -> RunStatus:
         f"SELECT {', '.join(f'{name}_nanousd' for name in _MONEY)} FROM run_money WHERE run_id = ?",
         (run,),
     ).fetchone()
-    (changed, held) = db.execute(
-        """
-        SELECT count(*), coalesce(sum(state = 'pending'), 0)
-          FROM tasks WHERE run_id = ? AND changed = 1
-        """,
-        (run,),
-    ).fetchone()
     return RunStatus(
-        run=next(found for found in runs(db) if found.id == run),
+        run=runs(db, id=run)[0],
         rows=load[0] if load else 0,
         duplicates=load[1] if load else 0,
         rejected=load[2] if load else 0,
         states=states,
-        reasons={(State(state), reason): n for state, reason, n in counted},
-        changed=changed,
-        held=held,
+        reasons=reasons,
+        changed=sum(n for _, _, changed, n in counted if changed),
+        held=sum(n for state, _, changed, n in counted if changed and state == State.PENDING),
         money=Money(**dict(zip(_MONEY, sums, strict=True))),
-        oldest_posted_at=_moment(
-            db, "SELECT min(posted_at) FROM tasks WHERE run_id = ? AND state = 'posted'", run
-        ),
+        oldest_posted_at=oldest_uncollected(db, run=run),
         next_due_at=_next_due(db, run),
     )
 
@@ -76,27 +70,29 @@ def _next_due(db: sqlite3.Connection, run: int) -> datetime | None:
     )
 
 
-def oldest_uncollected(db: sqlite3.Connection) -> datetime | None:
+def oldest_uncollected(db: sqlite3.Connection, *, run: int | None = None) -> datetime | None:
     return _moment(
         db,
         """
         SELECT min(oldest) FROM (
             SELECT (SELECT min(posted_at) FROM tasks t
-                     WHERE t.run_id = r.id AND t.state = 'posted') AS oldest
-              FROM runs r)
+                     WHERE t.target_id = g.id AND t.state = 'posted') AS oldest
+              FROM targets g WHERE ?1 IS NULL OR g.run_id = ?1)
         """,
+        run,
     )
 
 
 def failures(db: sqlite3.Connection, run: int) -> list[FailureGroup]:
     rows = db.execute(
         """
-        SELECT t.state, t.reason, g.endpoint, g.model, a.code, min(a.message), count(*), min(t.id)
+        SELECT t.state, t.reason, g.endpoint, coalesce(a.model, g.model), a.code,
+               min(a.message), count(*), min(t.id)
           FROM tasks t
           JOIN targets g ON g.id = t.target_id
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.run_id = ? AND t.state IN ('failed', 'expired', 'quarantined')
-         GROUP BY t.state, t.reason, g.endpoint, g.model, a.code
+         GROUP BY 1, 2, 3, 4, 5
          ORDER BY count(*) DESC, min(t.id)
         """,
         (run,),
@@ -117,45 +113,53 @@ def failures(db: sqlite3.Connection, run: int) -> list[FailureGroup]:
 
 
 _GROUPS: Final = {
-    "run": "r.id",
+    "run": "a.run_id",
     "job": "j.name",
-    "provider": "substr(g.endpoint, instr(g.endpoint, '/') + 1)",
-    "model": "g.model",
+    "provider": "g.endpoint",
+    "model": "a.model",
     "day": "strftime('%Y-%m-%d', b.intended_at / 1000, 'unixepoch')",
 }
 """What `cost --by` groups by. A day is the UTC day on which an attempt was intended."""
 
-
-def cost(
-    db: sqlite3.Connection, *, by: str | None, run: int | None = None
-) -> tuple[CostLine, list[CostLine]]:
-    lines = [_cost_line(row) for row in _cost_rows(db, _GROUPS[by] if by else "''", run)]
-    if by == "provider":
-        lines = _merged(lines, lambda key: key.split("/")[0])
-    if by == "run":
-        names = {str(found.id): found.name for found in runs(db)}
-        lines = _merged(lines, lambda key: names[key])
-    total = _merged(lines, lambda _: "total")
-    empty = CostLine(key="total", money=Money(), tasks=0, completed=0)
-    return (total[0] if total else empty), (lines if by else [])
-
-
-def _cost_rows(db: sqlite3.Connection, group: str, run: int | None) -> sqlite3.Cursor:
-    return db.execute(
-        f"""
-        SELECT {group}, {", ".join(f"coalesce(sum(a.{name}_nanousd), 0)" for name in _MONEY)},
-               count(DISTINCT a.task_id), sum(a.state = 'completed')
-          FROM attempts a
+_JOINS: Final = """
           JOIN batches b ON b.id = a.batch_id
           JOIN tasks t ON t.id = a.task_id
           JOIN targets g ON g.id = t.target_id
           JOIN runs r ON r.id = a.run_id
           JOIN jobs j ON j.id = r.job_id
+"""
+
+
+def cost(
+    db: sqlite3.Connection, *, by: str | None, run: int | None = None
+) -> tuple[CostLine, list[CostLine]]:
+    (total,) = _cost_lines(db, "'total'", "", run) or [
+        CostLine(key="total", money=Money(), tasks=0, completed=0)
+    ]
+    if by is None:
+        return total, []
+    lines = _cost_lines(db, _GROUPS[by], _JOINS, run)
+    if by == "provider":
+        return total, _merged(lines, lambda key: str(Endpoint.parse(key).provider))
+    if by == "run":
+        names = {str(found.id): found.name for found in runs(db)}
+        return total, _merged(lines, lambda key: names[key])
+    return total, lines
+
+
+def _cost_lines(db: sqlite3.Connection, group: str, joins: str, run: int | None) -> list[CostLine]:
+    rows = db.execute(
+        f"""
+        SELECT {group}, {", ".join(f"sum(a.{name}_nanousd)" for name in _MONEY)},
+               count(DISTINCT a.task_id),
+               count(DISTINCT CASE a.state WHEN 'completed' THEN a.task_id END)
+          FROM attempts a {joins}
          WHERE :run IS NULL OR a.run_id = :run
          GROUP BY 1 ORDER BY 1
         """,
         {"run": run},
     )
+    return [_cost_line(row) for row in rows]
 
 
 def _cost_line(row: tuple[object, ...]) -> CostLine:
@@ -200,6 +204,12 @@ EXPORTED: Final = tuple(
 """The columns of ``results_v1`` that an export carries."""
 
 
+def hold_view(db: sqlite3.Connection) -> None:
+    """Fix what this connection sees, until it is closed."""
+    db.execute("BEGIN")
+    db.execute("SELECT count(*) FROM runs").fetchone()
+
+
 def loads_of(db: sqlite3.Connection, run: int) -> list[int]:
     """The run's loads that still hold input lines, latest first."""
     rows = db.execute(
@@ -240,15 +250,16 @@ def export_page(
 
 def _tasks_of(db: sqlite3.Connection, rows: list[int]) -> dict[int, list[dict[str, object]]]:
     columns = ", ".join(f"v.{name}" for name in EXPORTED)
-    marks = ", ".join("?" * len(rows))
     found: dict[int, list[dict[str, object]]] = {}
     for row, *values in db.execute(
         f"""
         SELECT t.row_id, {columns}
-          FROM tasks t JOIN results_v1 v ON v.task_id = t.id
-         WHERE t.row_id IN ({marks}) ORDER BY t.row_id, t.target_id, t.sample, t.turn
+          FROM json_each(?) e
+         CROSS JOIN tasks t ON t.row_id = e.value
+          JOIN results_v1 v ON v.task_id = t.id
+         ORDER BY t.row_id, t.target_id, t.sample, t.turn
         """,
-        rows,
+        (json.dumps(list(set(rows))),),
     ):
         found.setdefault(row, []).append(dict(zip(EXPORTED, values, strict=True)))
     return found

@@ -7,15 +7,19 @@ from datetime import datetime
 from runner.clock import to_ms
 from runner.lifecycle import Event, State, after
 from runner.store.protocol import RetryFilter
+from runner.store.sqlite.changes import take_edits
 
 
 def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
     wanted = _retry_condition(which)
     scope = {"run": run, "codes": json.dumps(sorted(which.codes or ())), "now": to_ms(now)}
+    # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
+    # at the API: only `resolve` may give it another attempt.
     chosen = f"""
         SELECT t.id FROM tasks t
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-         WHERE t.run_id = :run AND t.state IN ('failed', 'expired') AND ({wanted})
+         WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined')
+           AND t.state <> 'quarantined' AND ({wanted})
     """
     if dry:
         (count,) = db.execute(f"SELECT count(*) FROM ({chosen})", scope).fetchone()
@@ -25,15 +29,7 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
     db.execute(f"INSERT INTO chosen {chosen}", scope)
     if which.codes is not None or which.pay_again:
         # Naming the error or paying again is also the word to ask the edited request.
-        db.execute(
-            """
-            UPDATE payloads
-               SET (hash, body) = (SELECT hash, body FROM changes c
-                                    WHERE c.task_id = payloads.task_id)
-             WHERE task_id IN (SELECT id FROM chosen JOIN changes ON task_id = id)
-            """
-        )
-        db.execute("DELETE FROM changes WHERE task_id IN (SELECT id FROM chosen)")
+        take_edits(db, "SELECT id FROM chosen", {})
         db.execute(
             "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
         )

@@ -8,7 +8,7 @@ from typing import Final
 
 from runner.clock import Clock
 from runner.resources import migrations
-from runner.store.migrate import migrate, read_migrations
+from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.protocol import (
     Added,
     Ceiling,
@@ -23,9 +23,19 @@ from runner.store.protocol import (
     Run,
     RunStatus,
 )
-from runner.store.sqlite import collecting, identity, loading, posting, reading, retrying
+from runner.store.sqlite import (
+    changes,
+    collecting,
+    identity,
+    loading,
+    posting,
+    reading,
+    ready_list,
+    retrying,
+    runs,
+)
 from runner.store.sqlite.connection import Connection, connect
-from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Target, TaskId
+from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
 
 EXPORT_PAGE: Final = 500
 """Input lines read at a time: memory does not grow with the run."""
@@ -34,7 +44,8 @@ EXPORT_PAGE: Final = 500
 class SqliteStore:
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
-    def __init__(self, writer: Connection, reader: Connection) -> None:
+    def __init__(self, path: Path, writer: Connection, reader: Connection) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
 
@@ -58,7 +69,7 @@ class SqliteStore:
     # -- runs and loading --------------------------------------------------------------------
 
     async def newest_run(self, job: str, key: str) -> Run | None:
-        return await self._reader.read(loading.newest_run, job, key)
+        return await self._reader.read(runs.newest_run, job, key)
 
     async def begin_run(
         self,
@@ -69,16 +80,18 @@ class SqliteStore:
         api: str,
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
+        tries: int = 3,
         now: datetime,
     ) -> Run:
         return await self._writer.write(
-            loading.begin_run,
+            runs.begin_run,
             job=job,
             key=key,
             fresh=fresh,
             api=api,
             key_columns=key_columns,
             targets=targets,
+            tries=tries,
             now=now,
         )
 
@@ -96,7 +109,7 @@ class SqliteStore:
         await self._writer.write(loading.end_load, load, rejected=rejected, now=now)
 
     async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:
-        return await self._writer.write(loading.decide_changes, run, decision, now=now)
+        return await self._writer.write(changes.decide_changes, run, decision, now=now)
 
     # -- posting -----------------------------------------------------------------------------
 
@@ -151,8 +164,11 @@ class SqliteStore:
 
     # -- collecting --------------------------------------------------------------------------
 
-    async def mark_ready(self, seen: Sequence[tuple[TaskId, int]], *, now: datetime) -> int:
-        return await self._writer.write(collecting.mark_ready, seen, now=now)
+    async def waiting_providers(self) -> list[Provider]:
+        return await self._reader.read(ready_list.waiting_providers)
+
+    async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
+        return await self._writer.write(ready_list.mark_ready, tags, now=now)
 
     async def take_posted(
         self, limit: int, *, worker: int, now: datetime, lease: timedelta
@@ -165,7 +181,7 @@ class SqliteStore:
         await self._writer.write(collecting.book, endings, now=now)
 
     async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
-        await self._writer.write(collecting.trust_ready_list, trusted, now=now)
+        await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
 
     # -- the person --------------------------------------------------------------------------
 
@@ -183,7 +199,7 @@ class SqliteStore:
     # -- looking -----------------------------------------------------------------------------
 
     async def runs(self, *, job: str | None = None) -> list[Run]:
-        return await self._reader.read(loading.runs, job=job)
+        return await self._reader.read(runs.runs, job=job)
 
     async def status(self, run: int) -> RunStatus:
         return await self._reader.read(reading.status, run)
@@ -200,14 +216,18 @@ class SqliteStore:
         return await self._reader.read(reading.oldest_uncollected)
 
     async def export(self, run: int) -> AsyncIterator[list[ExportLine]]:
-        for load in await self._reader.read(reading.loads_of, run):
-            position: int | None = -1
-            while position is not None:
-                lines, position = await self._reader.read(
-                    reading.export_page, load, position, EXPORT_PAGE
-                )
-                if lines:
-                    yield lines
+        # One view of the data from the first line to the last: a load that goes on meanwhile moves
+        # lines from an older load to itself, and some would be missed or told twice.
+        async with connect(self._path, read_only=True) as view:
+            await view.call(reading.hold_view)
+            for load in await view.call(reading.loads_of, run):
+                position: int | None = -1
+                while position is not None:
+                    lines, position = await view.call(
+                        reading.export_page, load, position, EXPORT_PAGE
+                    )
+                    if lines:
+                        yield lines
 
     async def input_columns(self, run: int) -> list[str]:
         return await self._reader.read(reading.input_columns, run)
@@ -220,11 +240,11 @@ async def open_store(path: Path, *, clock: Clock) -> AsyncIterator[SqliteStore]:
     Raises:
         StoreBroken: no database, too new, edited, or not to be opened.
     """
-    folder = read_migrations(migrations("sqlite"))
+    known = read_migrations(migrations("sqlite"))
     async with connect(path) as writer:
-        await writer.call(migrate, folder, clock.now())
+        await writer.call(migrate, known, clock.now())
         async with connect(path, read_only=True) as reader:
-            yield SqliteStore(writer, reader)
+            yield SqliteStore(path, writer, reader)
 
 
 @asynccontextmanager
@@ -232,7 +252,9 @@ async def open_store_to_look(path: Path) -> AsyncIterator[SqliteStore]:
     """Open an existing store for commands that only read; nothing in it is changed.
 
     Raises:
-        StoreBroken: there is none, or it cannot be read.
+        StoreBroken: there is none, it cannot be read, or its schema is not the one we know.
     """
+    known = read_migrations(migrations("sqlite"))
     async with connect(path, read_only=True) as reader:
-        yield SqliteStore(reader, reader)
+        await reader.call(check_current, known)
+        yield SqliteStore(path, reader, reader)

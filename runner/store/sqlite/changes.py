@@ -1,0 +1,109 @@
+"""Edited requests: noted, and sent only when a person says so (DESIGN.md §10).
+
+payloads.hash ........ the request as it is asked
+changes.hash ......... the request that the input has now, undecided
+payloads.kept_hash ... the edit of which a person said: keep the old request
+"""
+
+import sqlite3
+from datetime import datetime
+
+from runner.clock import to_ms
+from runner.lifecycle import MOVES, Event, State, after
+from runner.store.protocol import Decision
+
+
+def note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:
+    """Compare known tasks with what the staged input asks; an edit taken back is no change."""
+    known = """
+          FROM staged_asks a
+          JOIN staged_rows r ON r.position = a.position
+          JOIN tasks t ON t.row_id = r.row_id AND t.target_id = a.target_id
+                      AND t.sample = a.sample AND t.turn = a.turn AND t.id <= :last_task
+          JOIN payloads p ON p.task_id = t.id
+    """
+    db.execute(
+        f"""
+        INSERT INTO changes (task_id, hash, body)
+        SELECT t.id, a.hash, a.body {known}
+         WHERE p.hash <> a.hash AND p.kept_hash IS NOT a.hash
+        ON CONFLICT (task_id) DO UPDATE SET hash = excluded.hash, body = excluded.body
+        """,
+        scope,
+    )
+    db.execute(
+        f"""
+        DELETE FROM changes WHERE task_id IN (
+            SELECT t.id {known} WHERE t.changed = 1 AND (p.hash = a.hash OR p.kept_hash IS a.hash))
+        """,
+        scope,
+    )
+    db.execute(
+        f"""
+        UPDATE tasks SET changed = EXISTS (SELECT 1 FROM changes c WHERE c.task_id = tasks.id)
+         WHERE id IN (SELECT t.id {known}
+                       WHERE t.changed <> EXISTS (SELECT 1 FROM changes c WHERE c.task_id = t.id))
+        """,
+        scope,
+    )
+
+
+def decide_changes(db: sqlite3.Connection, run: int, decision: Decision, *, now: datetime) -> int:
+    if decision is Decision.KEEP:
+        kept = db.execute(
+            """
+            UPDATE payloads
+               SET kept_hash = (SELECT hash FROM changes c WHERE c.task_id = payloads.task_id)
+             WHERE task_id IN (SELECT id FROM tasks WHERE run_id = ? AND changed = 1)
+            """,
+            (run,),
+        ).rowcount
+        db.execute(
+            """
+            DELETE FROM changes
+             WHERE task_id IN (SELECT id FROM tasks WHERE run_id = ? AND changed = 1)
+            """,
+            (run,),
+        )
+        db.execute("UPDATE tasks SET changed = 0 WHERE run_id = ? AND changed = 1", (run,))
+        return kept
+    askable = [State.PENDING, *(s for s, moves in MOVES.items() if _by_change(s, moves))]
+    return sum(_ask_changed(db, run, state, now) for state in askable)
+
+
+def _by_change(state: State, moves: dict[Event, State]) -> bool:
+    # A quarantined task may still be at the API: only `resolve` may give it another attempt.
+    return Event.ASKED_AGAIN in moves and state is not State.QUARANTINED
+
+
+def _ask_changed(db: sqlite3.Connection, run: int, state: State, now: datetime) -> int:
+    scope = {"run": run, "state": state, "now": to_ms(now)}
+    take_edits(
+        db, "SELECT id FROM tasks WHERE run_id = :run AND changed = 1 AND state = :state", scope
+    )
+    to = state if state is State.PENDING else after(state, Event.ASKED_AGAIN)
+    return db.execute(
+        """
+        UPDATE tasks SET state = :to, reason = '', changed = 0, tries = 0, due_at = :now
+         WHERE run_id = :run AND changed = 1 AND state = :state
+        """,
+        scope | {"to": to},
+    ).rowcount
+
+
+def take_edits(db: sqlite3.Connection, chosen: str, scope: dict[str, object]) -> None:
+    """The edited requests of the *chosen* tasks are what is asked from now on.
+
+    Who calls it clears ``changed``. What was kept before is an edit again: keep was said of a
+    request that is gone.
+    """
+    db.execute(
+        f"""
+        UPDATE payloads
+           SET (hash, body) = (SELECT hash, body FROM changes c WHERE c.task_id = payloads.task_id),
+               kept_hash = NULL
+         WHERE task_id IN (SELECT c.task_id FROM ({chosen}) CROSS JOIN changes c ON c.task_id = id)
+        """,
+        scope,
+    )
+    db.execute(f"DELETE FROM changes WHERE task_id IN ({chosen})", scope)

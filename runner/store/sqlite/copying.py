@@ -1,0 +1,25 @@
+"""A copy of a store as it stands at one moment, for rehearsals that must not touch the original."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from runner.store.sqlite.connection import connect
+
+
+async def copy_store(path: Path, to: Path) -> None:
+    """Copy the store in *path* to the new file *to*; where there is none, make none.
+
+    Raises:
+        StoreBroken: *path* is no store, or cannot be read.
+    """
+    if not path.exists():
+        return
+    async with connect(path, read_only=True) as source:
+        await source.call(_backup, to)
+
+
+def _backup(source: sqlite3.Connection, to: Path) -> None:
+    to.touch(mode=0o600)
+    with closing(sqlite3.connect(to)) as target:
+        source.backup(target)

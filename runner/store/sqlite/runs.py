@@ -1,0 +1,107 @@
+"""Runs: one execution of a job each, with the targets that it asks."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from runner.clock import from_ms, to_ms
+from runner.errors import WrongInput
+from runner.store.protocol import Run
+from runner.task import Target, short_digest
+
+
+def newest_run(db: sqlite3.Connection, job: str, key: str) -> Run | None:
+    found = runs(db, job=job, key=key)
+    return found[-1] if found else None
+
+
+def runs(
+    db: sqlite3.Connection,
+    *,
+    job: str | None = None,
+    key: str | None = None,
+    id: int | None = None,
+) -> list[Run]:
+    rows = db.execute(
+        """
+        SELECT r.id, j.name, r.key, r.fresh, r.api, r.key_columns, r.created_at
+          FROM runs r JOIN jobs j ON j.id = r.job_id
+         WHERE (:job IS NULL OR j.name = :job) AND (:key IS NULL OR r.key = :key)
+           AND (:id IS NULL OR r.id = :id)
+         ORDER BY r.id
+        """,
+        {"job": job, "key": key, "id": id},
+    )
+    return [
+        Run(
+            id=id_,
+            job=name,
+            key=key_,
+            fresh=fresh,
+            api=api,
+            key_columns=tuple(json.loads(key_columns)),
+            created_at=from_ms(created_at),
+        )
+        for id_, name, key_, fresh, api, key_columns, created_at in rows
+    ]
+
+
+def begin_run(
+    db: sqlite3.Connection,
+    *,
+    job: str,
+    key: str,
+    fresh: int,
+    api: str,
+    key_columns: Sequence[str],
+    targets: Sequence[tuple[Target, int]],
+    tries: int,
+    now: datetime,
+) -> Run:
+    db.execute("INSERT OR IGNORE INTO jobs (name) VALUES (?)", (job,))
+    (job_id,) = db.execute("SELECT id FROM jobs WHERE name = ?", (job,)).fetchone()
+    # From the job's own words, so that a store rebuilt from nothing makes the same tags.
+    tag_part = short_digest(json.dumps([job, key, fresh]).encode(), 8)
+    db.execute(
+        """
+        INSERT INTO runs (job_id, key, fresh, tag_part, api, key_columns, tries, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (job_id, key, fresh) DO UPDATE SET tries = excluded.tries
+        """,
+        (job_id, key, fresh, tag_part, api, json.dumps(list(key_columns)), tries, to_ms(now)),
+    )
+    (run,) = (found for found in runs(db, job=job, key=key) if found.fresh == fresh)
+    db.execute("INSERT OR IGNORE INTO run_money (run_id) VALUES (?)", (run.id,))
+    for target, reserve in targets:
+        _keep_target(db, run.id, target, reserve)
+    return run
+
+
+def _keep_target(db: sqlite3.Connection, run: int, target: Target, reserve: int) -> None:
+    row = db.execute(
+        "SELECT endpoint FROM targets WHERE run_id = ? AND name = ?", (run, target.name)
+    ).fetchone()
+    if row and row[0] != str(target.endpoint):
+        raise WrongInput(
+            f'target "{target.name}" was {row[0]} in this run and is {target.endpoint} now',
+            why="its tasks would be asked of another API than the one that answered the others",
+            how="give the new target a name of its own, or start a new run with --fresh",
+        )
+    db.execute(
+        """
+        INSERT INTO targets (run_id, name, endpoint, model, parameters, reserve_nanousd)
+        VALUES (?, ?, ?, ?, ?, ?)
+        ON CONFLICT (run_id, name) DO UPDATE
+           SET model = excluded.model, parameters = excluded.parameters,
+               reserve_nanousd = excluded.reserve_nanousd
+        """,
+        (
+            run,
+            target.name,
+            str(target.endpoint),
+            target.model,
+            json.dumps(dict(target.parameters), sort_keys=True, default=str),
+            reserve,
+        ),
+    )

@@ -1,0 +1,112 @@
+"""One engine per store: the second is refused at once, and a dead one is in nobody's way."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from runner.clock import SystemClock
+from runner.store.lock import EngineElsewhere, engine_lock
+from tests.support.clock import ManualClock
+
+HOLD = """
+import asyncio, sys
+from pathlib import Path
+from runner.clock import SystemClock
+from runner.store.lock import engine_lock
+
+async def main() -> None:
+    async with engine_lock(Path(sys.argv[1]), wait_s=0, clock=SystemClock()):
+        print("held", flush=True)
+        sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is the engine of the store in *path*."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+async def test_a_second_engine_is_refused_at_once(path: Path, clock: ManualClock) -> None:
+    """Two engines would post the same tasks (F13); cron's second start must not hang (F16)."""
+    with holder(path):
+        with pytest.raises(EngineElsewhere):
+            async with engine_lock(path, wait_s=0, clock=clock):
+                pass
+        assert clock.slept == []
+
+
+async def test_an_engine_may_wait_for_the_first(path: Path, clock: ManualClock) -> None:
+    """`--wait-lock` is for cron: it waits as long as was said, not longer."""
+    with holder(path):
+        with pytest.raises(EngineElsewhere):
+            async with engine_lock(path, wait_s=10, clock=clock):
+                pass
+        assert 9.5 <= sum(clock.slept) <= 10.5
+
+
+async def test_a_store_reached_through_a_link_is_the_same_store(
+    path: Path, clock: ManualClock
+) -> None:
+    """`runner.db` is often a link to a larger disk."""
+    path.touch()
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with holder(path), pytest.raises(EngineElsewhere):
+        async with engine_lock(link, wait_s=0, clock=clock):
+            pass
+
+
+async def test_a_killed_engine_holds_nothing(path: Path, clock: ManualClock) -> None:
+    """The kernel frees the lock; the file that is left behind means nothing (F14)."""
+    with holder(path) as process:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+        assert Path(f"{path}.lock").exists()
+        async with engine_lock(path, wait_s=0, clock=clock):
+            pass
+
+
+async def test_an_engine_that_ended_lets_the_next_one_in(path: Path) -> None:
+    """Also within one process: a failed start is followed by another."""
+
+    async def fail() -> None:
+        async with engine_lock(path, wait_s=0, clock=SystemClock()):
+            with pytest.raises(EngineElsewhere):
+                async with engine_lock(path, wait_s=0, clock=SystemClock()):
+                    pass
+            raise RuntimeError("boom")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="boom"):
+            await fail()
+
+
+async def test_the_lock_file_is_private(path: Path, clock: ManualClock) -> None:
+    """Who may open it may hold it, and keep the engine out."""
+    before = os.umask(0)
+    try:
+        async with engine_lock(path, wait_s=0, clock=clock):
+            assert Path(f"{path}.lock").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)

@@ -1,0 +1,391 @@
+"""Whatever happens in whatever order, the store and a model in a few dicts agree.
+
+The model knows each task's state, attempt and money, and which edits wait. Crashes, replies that
+come late or twice, and decisions of a person are steps like any other.
+"""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from runner.lifecycle import MOVES, State
+from runner.store.protocol import (
+    Added,
+    Answered,
+    AttemptOver,
+    Ceiling,
+    Decision,
+    Ending,
+    Idle,
+    Money,
+    Posted,
+    RemotelyFailed,
+    ResultGone,
+    RetryFilter,
+    StillRunning,
+)
+from runner.store.sqlite.store import open_store
+from runner.task import Attempt, Batch, Outcome, Tag, TaskId
+from tests.store.steps import (
+    ADVANCED,
+    HOUR,
+    PRICE,
+    RESERVE,
+    Scene,
+    accepted,
+    answered,
+    begin,
+    failed,
+    gone,
+    lost,
+    not_taken,
+    refused,
+    row,
+    still_running,
+)
+from tests.support.clock import ManualClock
+
+HOW: Final[dict[str, Callable[[Attempt], Outcome]]] = {
+    "accepted": accepted,
+    "refused": refused,
+    "not taken": lambda attempt: not_taken(attempt, wait_s=0),
+    "lost": lost,
+}
+
+WATCH: Final = """
+CREATE TABLE moves_seen (task_id INTEGER, old TEXT, new TEXT);
+CREATE TRIGGER watch_moves AFTER UPDATE OF state ON tasks WHEN OLD.state <> NEW.state
+BEGIN
+    INSERT INTO moves_seen VALUES (OLD.id, OLD.state, NEW.state);
+END;
+"""
+"""Every change of state that really happens, whichever statement makes it."""
+
+
+ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
+    "answered": lambda task, now: answered(task),
+    "answered dearly": lambda task, now: answered(task, 3 * RESERVE),
+    "failed, refund unseen": lambda task, now: failed(task, cost=None),
+    "failed and refunded": lambda task, now: failed(task, cost=0),
+    "failed and charged, again": lambda task, now: failed(task, cost=PRICE, again_at=now),
+    "failed, refund unseen, again": lambda task, now: failed(task, cost=None, again_at=now),
+    "gone": lambda task, now: gone(task),
+    "running": lambda task, now: still_running(task, now + HOUR),
+}
+
+ASKABLE: Final = frozenset({State.PENDING, State.COMPLETED, State.FAILED, State.EXPIRED})
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """What the model knows of one task."""
+
+    asked: int
+    """The variant of the request that is queued."""
+    state: State = State.PENDING
+    attempt: int = 0
+    tries: int = 0
+    reason: str = ""
+    input: int = 0
+    """The variant that the input has now."""
+    kept: int | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.input not in (self.asked, self.kept)
+
+    @property
+    def due(self) -> bool:
+        return self.state is State.PENDING and not self.changed
+
+    def ask_again(self, *, edited: bool) -> None:
+        """Back to pending; *edited*: with the edit, if there is one."""
+        self.state, self.reason, self.tries = State.PENDING, "", 0
+        if edited and self.changed:
+            self.asked, self.kept = self.input, None
+
+
+class Life(RuleBasedStateMachine):
+    """One store, one run, one engine at a time."""
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.mkdtemp()
+        self.path = Path(self.folder) / "runner.db"
+        self.clock = ManualClock()
+        self.loop = asyncio.new_event_loop()
+        self.tasks: dict[str, Known] = {}
+        self.names: dict[TaskId, str] = {}
+        self.money: dict[tuple[str, int], Money] = {}
+        self.tags: dict[str, tuple[str, int]] = {}
+        self.loads = 0
+        self.open: list[Batch] = []
+        self.over: list[Batch] = []
+        self.taken: list[Posted] = []
+        self.do(self._open())
+        with closing(sqlite3.connect(self.path)) as db:
+            db.executescript(WATCH)
+
+    def do(self, awaited: Awaitable[T]) -> T:
+        return self.loop.run_until_complete(awaited)
+
+    async def _open(self) -> None:
+        self.stack = AsyncExitStack()
+        store = await self.stack.enter_async_context(open_store(self.path, clock=self.clock))
+        self.scene: Scene = await begin(store, self.clock)
+
+    def teardown(self) -> None:
+        if hasattr(self, "loop"):
+            self.do(self.stack.aclose())
+            self.loop.close()
+            shutil.rmtree(self.folder)
+
+    # -- the input ---------------------------------------------------------------------------
+
+    @rule(lines=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2), max_size=6))
+    def load(self, lines: dict[str, int]) -> None:
+        self.loads += 1
+        asked = [row(n, name, key=name, variant=v) for n, (name, v) in enumerate(lines.items(), 1)]
+        added = self.do(self.scene.load(asked, digest=f"load {self.loads}"))
+        new = lines.keys() - self.tasks.keys()
+        assert added == Added(rows=len(lines), new=len(new), known=len(lines) - len(new))
+        for name, variant in lines.items():
+            known = self.tasks.setdefault(name, Known(asked=variant))
+            known.input = variant
+
+    @rule(decision=st.sampled_from(Decision))
+    def decide(self, decision: Decision) -> None:
+        changed = [known for known in self.tasks.values() if known.changed]
+        if decision is Decision.KEEP:
+            for known in changed:
+                known.kept = known.input
+        else:
+            changed = [known for known in changed if known.state in ASKABLE]
+            for known in changed:
+                known.ask_again(edited=True)
+        store, run = self.scene.store, self.scene.run.id
+        decided = self.do(store.decide_changes(run, decision, now=self.clock.now()))
+        assert decided == len(changed)
+
+    @rule(
+        which=st.sampled_from(
+            [RetryFilter(), RetryFilter(pay_again=True), RetryFilter(codes=frozenset({40501}))]
+        )
+    )
+    def retry(self, which: RetryFilter) -> None:
+        reasons = {"refused"} if which.codes else {"remote"}
+        again = [
+            known
+            for known in self.tasks.values()
+            if known.reason in reasons or (which.pay_again and known.state is State.EXPIRED)
+        ]
+        for known in again:
+            known.ask_again(edited=which != RetryFilter())
+        for dry in (True, False):
+            retried = self.scene.store.retry(
+                self.scene.run.id, which, now=self.clock.now(), dry=dry
+            )
+            assert self.do(retried) == len(again)
+
+    # -- posting -----------------------------------------------------------------------------
+
+    @rule(limit=st.integers(1, 4), room=st.none() | st.integers(0, 3))
+    def intend(self, limit: int, room: int | None) -> None:
+        due = [name for name, known in self.tasks.items() if known.due]
+        spent = sum(money.charged + money.reserved + money.at_risk for money in self.money.values())
+        budget = None if room is None else spent + room * RESERVE + RESERVE // 2
+        batch = self.do(self.scene.intend(limit, ceiling=Ceiling(budget=budget)))
+        expected = min(len(due), limit, limit if room is None else room)
+        if isinstance(batch, Idle):
+            assert expected == 0
+            assert batch is (Idle.BUDGET if due else Idle.NOTHING_DUE)
+            return
+        assert len(batch.attempts) == expected
+        self.open.append(batch)
+        for attempt in batch.attempts:
+            request = json.loads(attempt.body)
+            name = request["user_prompt"]
+            known = self.tasks[name]
+            assert name in due
+            assert (request["variant"], attempt.number) == (known.asked, known.attempt + 1)
+            assert self.names.setdefault(attempt.task, name) == name
+            assert attempt.tag not in self.tags
+            self.tags[attempt.tag] = name, attempt.number
+            known.attempt += 1
+            known.state = State.POSTING
+            self.money[name, attempt.number] = Money(reserved=RESERVE)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        batch = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        self.over.append(batch)
+        kinds = {a.tag: data.draw(st.sampled_from(sorted(HOW))) for a in batch.attempts}
+        self.do(self.scene.settle(batch, lambda attempt: HOW[kinds[attempt.tag]](attempt)))
+        for tag, kind in kinds.items():
+            known, money = self.tasks[self.tags[tag][0]], Money()
+            if kind == "accepted":
+                known.state, money = State.POSTED, Money(reserved=RESERVE, advanced=ADVANCED)
+            elif kind == "refused":
+                known.state, known.reason = State.FAILED, "refused"
+            elif kind == "lost":
+                known.state, money = State.UNKNOWN, Money(at_risk=RESERVE)
+            else:
+                known.state = State.PENDING
+            self.money[self.tags[tag]] = money
+
+    @precondition(lambda self: self.over)
+    @rule(data=st.data())
+    def settle_late(self, data: st.DataObject) -> None:
+        batch = data.draw(st.sampled_from(self.over))
+        with pytest.raises(AttemptOver):
+            self.do(self.scene.settle(batch, HOW[data.draw(st.sampled_from(sorted(HOW)))]))
+
+    @rule()
+    def die_and_start_again(self) -> None:
+        self.do(self.stack.aclose())
+        self.over += self.open
+        self.open.clear()
+        for name, known in self.tasks.items():
+            if known.state is State.POSTING:
+                known.state = State.UNKNOWN
+                self.money[name, known.attempt] = Money(at_risk=RESERVE)
+        self.do(self._open())
+
+    # -- collecting --------------------------------------------------------------------------
+
+    @precondition(lambda self: self.tags)
+    @rule(data=st.data())
+    def show_on_the_ready_list(self, data: st.DataObject) -> None:
+        shown = data.draw(st.lists(st.sampled_from(sorted(self.tags)), unique=True))
+        tags = [tag for tag in map(Tag.parse, shown) if tag is not None]
+        assert list(map(str, tags)) == shown
+        marked = self.do(self.scene.store.mark_ready(tags, now=self.clock.now()))
+        assert marked <= sum(self.waits(*self.tags[tag]) for tag in shown)
+
+    @rule(trusted=st.booleans())
+    def trust_the_ready_list(self, trusted: bool) -> None:
+        self.do(self.scene.store.trust_ready_list(trusted, now=self.clock.now()))
+
+    @rule(limit=st.integers(1, 5), passed=st.sampled_from([timedelta(0), HOUR, 7 * HOUR]))
+    def take(self, limit: int, passed: timedelta) -> None:
+        self.clock.advance(passed)
+        taken = self.do(self.scene.take(limit))
+        assert len({task.task for task in taken}) == len(taken) <= limit
+        for task in taken:
+            name = self.names[task.task]
+            assert self.waits(name, task.attempt)
+            assert task.tries == self.tasks[name].tries
+            assert self.tags[task.tag] == (name, task.attempt)
+        if passed > 6 * HOUR:
+            waiting = sum(known.state is State.POSTED for known in self.tasks.values())
+            assert len(taken) == min(limit, waiting)
+        self.taken += taken
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def book(self, data: st.DataObject) -> None:
+        tasks = data.draw(st.lists(st.sampled_from(self.taken), max_size=4))
+        kinds = [data.draw(st.sampled_from(sorted(ENDINGS))) for _ in tasks]
+        now = self.clock.now()
+        endings = [ENDINGS[kind](task, now) for task, kind in zip(tasks, kinds, strict=True)]
+        self.do(self.scene.book(*endings))
+        for ending in endings:
+            name = self.names[ending.task]
+            if self.waits(name, ending.attempt):
+                self.end(name, ending)
+
+    def end(self, name: str, ending: Ending) -> None:
+        known = self.tasks[name]
+        match ending:
+            case Answered(charge=charge):
+                known.state = State.COMPLETED
+            case RemotelyFailed(again_at=again_at, cost=cost):
+                known.tries += 1
+                known.state = State.PENDING if again_at else State.FAILED
+                known.reason = "" if again_at else "remote"
+                if cost is None:
+                    self.money[name, ending.attempt] = Money(advanced=ADVANCED, at_risk=ADVANCED)
+                    return
+                charge = cost
+            case ResultGone():
+                known.state, charge = State.EXPIRED, ADVANCED
+            case StillRunning():
+                return
+        self.money[name, ending.attempt] = Money(
+            advanced=ADVANCED,
+            charged=charge,
+            refunded=max(0, ADVANCED - charge),
+            over_reserve=max(0, charge - RESERVE),
+        )
+
+    def waits(self, name: str, attempt: int) -> bool:
+        """Whether that attempt is the current one and its task waits at the API."""
+        known = self.tasks[name]
+        return known.state is State.POSTED and known.attempt == attempt
+
+    # -- what always holds -------------------------------------------------------------------
+
+    @invariant()
+    def the_store_says_what_the_model_says(self) -> None:
+        status = self.do(self.scene.status())
+        known = self.tasks.values()
+        assert status.reasons == Counter((each.state, each.reason) for each in known)
+        assert status.tasks == len(self.tasks)
+        assert status.changed == sum(each.changed for each in known)
+        assert status.held == sum(each.changed and each.state is State.PENDING for each in known)
+        assert status.money == sum(self.money.values(), Money())
+
+    @invariant()
+    def counters_and_sums_are_those_of_a_fresh_count(self) -> None:
+        with closing(sqlite3.connect(self.path)) as db:
+            counted = db.execute(
+                """
+                SELECT state, reason, changed, count(*) FROM tasks GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+                """
+            ).fetchall()
+            kept = db.execute(
+                "SELECT state, reason, changed, n FROM run_states WHERE n <> 0 ORDER BY 1, 2, 3"
+            ).fetchall()
+            columns = [name for _, name, *_ in db.execute("PRAGMA table_info(run_money)")][1:]
+            sums = ", ".join(f"coalesce(sum({column}), 0)" for column in columns)
+            summed = db.execute(f"SELECT {sums} FROM attempts").fetchone()
+            money = db.execute(f"SELECT {', '.join(columns)} FROM run_money").fetchone()
+        assert (kept, money) == (counted, summed)
+
+    @invariant()
+    def every_move_is_in_the_table_and_every_charge_stands_alone(self) -> None:
+        with closing(sqlite3.connect(self.path)) as db:
+            moves = db.execute("SELECT DISTINCT old, new FROM moves_seen").fetchall()
+            several_open = db.execute(
+                """
+                SELECT task_id FROM attempts WHERE state IN ('posting', 'posted', 'unknown')
+                 GROUP BY task_id HAVING count(*) > 1
+                """
+            ).fetchall()
+            attempts, tags = db.execute(
+                "SELECT count(*), count(DISTINCT tag) FROM attempts"
+            ).fetchone()
+        assert all(State(new) in MOVES[State(old)].values() for old, new in moves)
+        assert several_open == []
+        assert attempts == tags == len(self.tags)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
