@@ -1,0 +1,61 @@
+"""What a start would do: done for real, on a copy of the store that is thrown away."""
+
+import tempfile
+from pathlib import Path
+
+from runner.app.starting import begin_run, for_run, plan_run
+from runner.app.values import DryRun, Reporter, RunOptions
+from runner.clock import Clock
+from runner.jobfile.job import Job
+from runner.lifecycle import State
+from runner.money import ADVANCE, BASE_PRICE_STANDARD
+from runner.pipeline.loader import LoadReport, check_input, load
+from runner.settings import Settings
+from runner.store.protocol import Added
+from runner.store.sqlite.copying import copy_store
+from runner.store.sqlite.store import open_store
+
+TASKS_PER_POST = 100
+
+
+async def dry_run(
+    job: Job, options: RunOptions, *, settings: Settings, clock: Clock, reporter: Reporter
+) -> DryRun:
+    """Count what starting *job* now would queue and post. Nothing is sent, nothing is kept.
+
+    Raises:
+        WrongInput: as ``run_job`` would.
+    """
+    report = LoadReport(added=Added(), rejected=0, unchanged=True)
+    with tempfile.TemporaryDirectory(prefix="runner-dry-") as folder:
+        scratch = Path(folder, "store.db")
+        await copy_store(settings.store, scratch)
+        async with open_store(scratch, clock=clock) as store:
+            run = await plan_run(store, job, options, settings, clock)
+            if options.key is None:
+                source = await check_input(
+                    for_run(job, run),
+                    reporter.problem,
+                    key_columns=run.key_columns,
+                    skip_bad=options.skip_bad and Path(folder, "rejects"),
+                )
+                run = await begin_run(store, job, run, clock)
+                report = await load(
+                    store, for_run(job, run), run, source, clock=clock, limit=options.limit
+                )
+            if options.changed is not None:
+                await store.decide_changes(run.id, options.changed, now=clock.now())
+            status = await store.status(run.id)
+    to_post = status.states[State.PENDING] - status.held
+    return DryRun(
+        run=status.run.name,
+        rows=status.rows,
+        new=report.added.new,
+        known=report.added.known if not report.unchanged else status.tasks,
+        changed=status.changed,
+        rejected=report.rejected,
+        duplicates=status.duplicates,
+        to_post=to_post,
+        hold_nanousd=to_post * (ADVANCE + BASE_PRICE_STANDARD),
+        calls=-(-to_post // TASKS_PER_POST) + to_post,
+    )

@@ -1,0 +1,42 @@
+"""Where a start writes the answers, and whether it may: seen before anything is sent."""
+
+from pathlib import Path
+
+from runner.app.values import RunOptions
+from runner.jobfile.job import Job
+from runner.reports.export import export_name, export_run
+from runner.reports.files import OutputFile
+from runner.store.protocol import Run, TaskStore
+
+
+def check_export(job: Job, run: Run, options: RunOptions) -> None:
+    """Make sure that the run's files may be written at the end.
+
+    Raises:
+        WrongInput: a file there is not an earlier export, or the folder cannot be written.
+    """
+    name = export_name(run)
+    for format_ in job.formats:
+        file = OutputFile(job.output_dir / f"{name}.{format_}", job=run.job, force=options.force)
+        try:
+            file.begin()
+        finally:
+            file.discard()
+
+
+async def export_job_run(store: TaskStore, job: Job, run: Run, options: RunOptions) -> list[Path]:
+    """Write the run as the job says; returns the files.
+
+    Raises:
+        WrongInput: a file may not be written there.
+        TryLater: the disk is full or failing.
+    """
+    exported = await export_run(
+        store,
+        run,
+        folder=job.output_dir,
+        formats=job.formats,
+        raw_cells=options.raw_cells,
+        force=options.force,
+    )
+    return [file.path for file in exported]

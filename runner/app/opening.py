@@ -1,0 +1,202 @@
+"""Opens the parts of an engine: the lock, the store, the API or the simulator, the pacing."""
+
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import anyio
+import structlog
+
+from runner.api.calls import AfterCall, CallKind, CallReport
+from runner.api.client import LlmResponses
+from runner.clock import Clock, from_ms, to_ms
+from runner.errors import StoreBroken, TryLater
+from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
+from runner.pipeline.engine import Engine, Signals
+from runner.settings import ApiKind, Settings
+from runner.store.lock import EngineElsewhere, engine_lock
+from runner.store.protocol import StoreUnwritable, TaskStore
+from runner.store.sqlite.store import SqliteStore, open_store
+
+log = structlog.get_logger()
+
+_GATEWAY: Final = "dataforseo"
+_KINDS: Final = {
+    CallKind.TASKS_READY: Kind.TASKS_READY,
+    CallKind.USER_DATA: Kind.USER_DATA,
+}
+_REMEMBERED: Final = timedelta(seconds=62)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStore:
+    """A store that this process is the only engine of."""
+
+    store: SqliteStore
+    worker: int
+
+
+@asynccontextmanager
+async def own_store(
+    settings: Settings, *, wait_lock_s: float, clock: Clock
+) -> AsyncIterator[OwnStore]:
+    """The store, with its engine's lock held and this process registered as its worker.
+
+    What a dead engine was posting is in doubt from here on.
+
+    Raises:
+        TryLater: another engine holds it.
+        StoreBroken: it cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+        lock = engine_lock(settings.store, wait_s=wait_lock_s, clock=clock)
+        try:
+            await stack.enter_async_context(lock)
+        except EngineElsewhere:
+            raise await _held_elsewhere(store, settings.store) from None
+        worker = await store.begin_worker(now=clock.now())
+        try:
+            yield OwnStore(store, worker)
+        finally:
+            # Without this line the next start only takes this one for killed.
+            with suppress(StoreUnwritable, StoreBroken):
+                await store.end_worker(worker, now=clock.now())
+
+
+async def _held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
+    holder = await store.current_worker()
+    who = (
+        f"pid {holder.pid} on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        if holder
+        else "another process, which is just starting"
+    )
+    return TryLater(
+        f"another run is active in this store ({who})",
+        where=str(path),
+        how="wait for it with --wait-lock 2h, or look at it with: runner status",
+    )
+
+
+@asynccontextmanager
+async def running_engine(
+    settings: Settings, own: OwnStore, *, clock: Clock
+) -> AsyncIterator[Engine]:
+    """An engine on the store, ready to call the API; with ``--api sim`` it brings its own.
+
+    Raises:
+        CredentialsRefused: login or password is missing.
+        WrongInput: the store belongs to another account.
+    """
+    credentials = settings.credentials()
+    signals = Signals()
+    async with AsyncExitStack() as stack:
+        base_url = settings.api.base_url
+        if base_url is None:
+            base_url = await stack.enter_async_context(_simulator(settings.store, settings))
+        account = await own.store.bind_account(
+            gateway=_GATEWAY,
+            base_url=settings.api.base_url or str(ApiKind.SIM),
+            login=credentials.login,
+        )
+        pacer = Pacer(settings.calls_per_minute, clock)
+        turn = Turn(own.store, account, pacer, signals, clock)
+        api = LlmResponses(
+            base_url=base_url,
+            login=credentials.login,
+            password=credentials.password,
+            post_timeout_s=settings.post_timeout_seconds,
+            before_call=turn.take,
+            after_call=_lesson(pacer),
+            clock=clock,
+        )
+        yield Engine(
+            store=own.store,
+            api=await stack.enter_async_context(api),
+            pacer=pacer,
+            clock=clock,
+            random=random.Random(),
+            account=account,
+            worker=own.worker,
+            post_timeout=timedelta(seconds=settings.post_timeout_seconds),
+            signals=signals,
+        )
+
+
+@asynccontextmanager
+async def _simulator(store: Path, settings: Settings) -> AsyncIterator[str]:
+    """A simulated account that lives in a file beside the store; yields its base URL."""
+    from runner.simulator.journal import open_account
+    from runner.simulator.scenario import Scenario
+    from runner.simulator.server import serve
+
+    account = open_account(
+        store.with_name(f"{store.stem}.account.jsonl"),
+        scenario=Scenario(calls_per_minute=settings.calls_per_minute),
+    )
+    try:
+        async with serve(account) as server:
+            yield server.url
+    finally:
+        account.close()
+
+
+class Turn:
+    """What every free call waits for: its turn, and a place among the few calls of its kind."""
+
+    def __init__(
+        self, store: TaskStore, account: int, pacer: Pacer, signals: Signals, clock: Clock
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._pacer = pacer
+        self._signals = signals
+        self._clock = clock
+        self._one_at_a_time = {kind: anyio.Lock() for kind in Kind}
+        self._made: dict[Kind, deque[datetime]] = {kind: deque(maxlen=64) for kind in Kind}
+        """This process's own calls: the store may be full, and the limit holds all the same."""
+
+    async def take(self, call: CallKind, priority: int) -> None:
+        """Return when a call may leave, and count it."""
+        kind = _KINDS.get(call)
+        if kind is None:
+            await self._pacer.take(Priority(priority))
+        else:
+            async with self._one_at_a_time[kind]:
+                while wait_ms := await self._until_slot(kind):
+                    await self._clock.sleep(wait_ms / 1000)
+                await self._pacer.take(Priority(priority))
+                await self._note(kind)
+        self._signals.calls += 1
+
+    async def _until_slot(self, kind: Kind) -> int:
+        now = self._clock.now()
+        calls = Counter(self._made[kind])
+        with suppress(StoreUnwritable):
+            since = now - _REMEMBERED
+            # Mostly the same calls; several may have left in one millisecond.
+            calls |= Counter(await self._store.recent_calls(self._account, kind, since=since))
+        moments = [to_ms(call) for call in calls.elements()]
+        return next_slot(moments, to_ms(now), LIMITS_PER_KIND[kind])
+
+    async def _note(self, kind: Kind) -> None:
+        # To the millisecond, as the store keeps it: the same call is then the same moment.
+        now = from_ms(to_ms(self._clock.now()))
+        self._made[kind].append(now)
+        try:
+            await self._store.note_call(self._account, kind, at=now)
+        except StoreUnwritable as error:
+            log.warning("account.call_not_noted", kind=kind, error=error.what)
+
+
+def _lesson(pacer: Pacer) -> AfterCall:
+    def after_call(report: CallReport) -> None:
+        if report.kind in {CallKind.TASK_POST, CallKind.TASK_GET}:
+            pacer.observe(report.limit, report.remaining, waited_s=report.took_s)
+
+    return after_call

@@ -1,0 +1,97 @@
+"""Which run a start belongs to, and what loading makes of it."""
+
+from dataclasses import replace
+from typing import Final
+
+from runner import parameters
+from runner.app.values import RunOptions
+from runner.clock import Clock
+from runner.errors import WrongInput
+from runner.jobfile.job import Job
+from runner.lifecycle import WAITING
+from runner.money import ADVANCE, BASE_PRICE_STANDARD
+from runner.settings import Settings
+from runner.store.protocol import Ceiling, Run, TaskStore
+from runner.task import Target
+
+ASSUME_EXPENSIVE: Final = 50_000_000
+"""Reserve of an attempt with web search or reasoning: $0.05 (DESIGN.md §5)."""
+
+
+def reserve_of(target: Target) -> int:
+    """What is set aside for one attempt, in nano-dollars. The advance is no ceiling."""
+    assumed = ASSUME_EXPENSIVE if parameters.expensive(target.parameters) else 0
+    return max(ADVANCE + BASE_PRICE_STANDARD, assumed)
+
+
+def ceiling_of(job: Job) -> Ceiling:
+    """The limits on a run's money that the job sets."""
+    return Ceiling(budget=job.budget_nanousd, hold=job.max_hold_nanousd)
+
+
+async def plan_run(
+    store: TaskStore, job: Job, options: RunOptions, settings: Settings, clock: Clock
+) -> Run:
+    """The run that this start belongs to; if it is not there yet, as it will be, with id 0.
+
+    Nothing is written: a start that is refused leaves no run behind that a later one would go on
+    with.
+
+    Raises:
+        WrongInput: ``--run`` names none, or ``--fresh`` would leave an unfinished run behind.
+    """
+    key = job.run_key(clock.now()) if options.key is None else options.key
+    newest = await store.newest_run(job.name, key)
+    if options.key is not None and newest is None:
+        raise WrongInput(
+            f"{job.name} has no run {options.key}", how="see which there are: runner status"
+        )
+    if newest is not None and not options.fresh:
+        return replace(newest, source=options.source)
+    if newest is not None:
+        await _refuse_if_unfinished(store, newest, options)
+    return Run(
+        id=0,
+        job=job.name,
+        source=options.source,
+        key=key,
+        fresh=newest.fresh + 1 if newest else 0,
+        api=str(settings.api),
+        key_columns=job.key_columns,
+        created_at=clock.now(),
+    )
+
+
+async def begin_run(store: TaskStore, job: Job, planned: Run, clock: Clock) -> Run:
+    """Make *planned* if it is not there yet; bring its targets up to date.
+
+    Raises:
+        WrongInput: a target of that name asks another API now.
+    """
+    return await store.begin_run(
+        job=planned.job,
+        key=planned.key,
+        fresh=planned.fresh,
+        api=planned.api,
+        key_columns=planned.key_columns,
+        targets=[(target, reserve_of(target)) for target in job.targets],
+        tries=job.tries,
+        source=planned.source,
+        now=clock.now(),
+    )
+
+
+async def _refuse_if_unfinished(store: TaskStore, newest: Run, options: RunOptions) -> None:
+    status = await store.status(newest.id)
+    waiting = sum(status.states[state] for state in WAITING)
+    if waiting and not options.pay_again:
+        raise WrongInput(
+            f"{newest.name} is not finished: {waiting:,} tasks wait",
+            why="a fresh run would ask, and pay for, the same questions again",
+            how=f"continue it with: runner run {newest.job}   (--pay-again insists on a new one)",
+        )
+
+
+def for_run(job: Job, run: Run) -> Job:
+    """The job with the key columns that its run began with."""
+    return replace(job, key_columns=run.key_columns)

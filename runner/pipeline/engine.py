@@ -1,0 +1,150 @@
+"""What the stages of one engine process share: its parts, and what they tell each other."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from random import Random
+
+import anyio
+
+from runner.api.client import LlmResponses
+from runner.clock import Clock
+from runner.errors import RunnerError, gravest
+from runner.pacing import Pacer, Priority
+from runner.store.protocol import Ceiling, Idle, Run, TaskStore
+
+
+@dataclass(slots=True)
+class Signals:
+    """What one stage has found out and the others must know. Everything else is in the store."""
+
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+    """Somebody asked to stop: nothing new is posted or fetched, what is under way is saved."""
+    blocked: RunnerError | None = None
+    """Why nothing may be posted for now (balance, daily limit); fetching goes on."""
+    blocked_on: date | None = None
+    """The UTC day on which that was said: a daily limit ends with it."""
+    fatal: RunnerError | None = None
+    """Why no call makes sense any more (login, wrong address, our bug)."""
+    broken: Exception | None = None
+    """What a stage failed with that nobody foresaw, or that makes the store unusable."""
+    withheld: RunnerError | None = None
+    """Answers that are done but withheld, because the balance is negative."""
+    no_room: Idle | None = None
+    """What left no room for another attempt when one was last wanted: budget or hold."""
+    no_room_at: int = 0
+    """``bookings`` at that time."""
+    bookings: int = 0
+    """How often answers were booked, each of which may have freed money."""
+    debts: int = 0
+    """Replies that could not be saved yet. While there are any, nothing new is sent."""
+    unwritable: RunnerError | None = None
+    """Why the store could not be written lately; None after it could."""
+    reached: bool = False
+    """Whether any call to the API has succeeded in this start."""
+    unreachable: RunnerError | None = None
+    """The last call that brought no reply; None after one that did."""
+    silent_since: float | None = None
+    """Since when (monotonic seconds) no call has brought one."""
+    calls: int = 0
+    """Calls made in this start."""
+    in_flight: int = 0
+    """Posts and fetches under way, unsaved ones included. No use any more once it is stopping."""
+    list_trusted: bool = False
+    """The ready list answers, is not full of other people's ids, and has lately shown our tasks."""
+    list_asked: bool = False
+    """The ready list was gone through at least once in this start."""
+    collected: bool = False
+    """After that, nothing was left that is due to be asked for."""
+
+    @property
+    def room(self) -> bool:
+        """Whether there may be money for another attempt: answers since the last look free some."""
+        return self.no_room is None or self.no_room_at != self.bookings
+
+    def stop(self, error: RunnerError | None = None) -> None:
+        """End the stages; *error* says why, if it is not that a person asked."""
+        self.fatal = self.fatal or error
+        self.stopping.set()
+
+    def crash(self, error: Exception) -> None:
+        """End the stages in good order: one of them cannot go on. The first error counts."""
+        self.broken = self.broken or plain(error)
+        self.stopping.set()
+
+
+def plain(error: Exception) -> Exception:
+    """The one error that matters of a task group's many: our own bug first, then the gravest."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    leaves = [plain(each) for each in error.exceptions]
+    known = [each for each in leaves if isinstance(each, RunnerError)]
+    if len(known) < len(leaves):
+        return next(each for each in leaves if not isinstance(each, RunnerError))
+    code = gravest(each.exit_code for each in known)
+    return next(each for each in known if each.exit_code is code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One engine process at work."""
+
+    store: TaskStore
+    api: LlmResponses
+    pacer: Pacer
+    clock: Clock
+    random: Random
+    account: int
+    worker: int
+    post_timeout: timedelta
+    signals: Signals = field(default_factory=Signals)
+
+    async def call_token(self, priority: Priority) -> bool:
+        """Wait for a call of the account's rate, holding nothing; False if stopped meanwhile."""
+        taken = await self.unless_stopped(lambda: self.pacer.take(priority))
+        self.signals.calls += taken
+        return taken
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep, but wake when the engine is asked to stop."""
+        await self.unless_stopped(lambda: self.clock.sleep(seconds))
+
+    async def unless_stopped(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Do *work*, which may be broken off anywhere: no longer than until the engine is stopped.
+
+        True if it ended by itself. Errors of *work* come out as they are.
+        """
+        if self.signals.stopping.is_set():
+            return False
+        ended, failure = False, None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._cancel_when_stopped, group.cancel_scope)
+            try:
+                await work()
+                ended = True
+            except Exception as error:
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return ended
+
+    async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
+        await self.signals.stopping.wait()
+        scope.cancel()
+
+    async def guarded(self, stage: Callable[[], Awaitable[object]]) -> None:
+        """Run *stage*. If it fails, the others end in good order instead of being cut off:
+        a post that is under way still has its outcome saved."""
+        try:
+            await stage()
+        except Exception as error:
+            self.signals.crash(error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posting:
+    """Which run's tasks are to be posted, and within which limits."""
+
+    run: Run
+    ceiling: Ceiling

@@ -1,0 +1,274 @@
+"""Reads a prompt set into the queue: the whole file is checked before any of it can be posted.
+
+    file ── first pass: every row checked, every mistake told ──▶ any? nothing is loaded
+         └─ second pass, the same bytes: good rows, some thousand a transaction ──▶ queue
+
+The file is read a thousand rows for each hop into a worker thread, so the other stages go on. A
+load that was broken off is simply begun anew: rows that are in the queue already are known.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+import structlog
+
+from runner import jobfile
+from runner.clock import Clock
+from runner.errors import Problem, TryLater, WrongInput
+from runner.inputs.rows import Reject
+from runner.inputs.table import Table
+from runner.jobfile.job import Job
+from runner.jobfile.rows import Expander
+from runner.pipeline.conflicts import ConflictFinder
+from runner.pipeline.rejects import RejectsFile, refuse_rejects_file
+from runner.store.protocol import Added, Run, TaskStore
+from runner.task import InputRow
+
+log = structlog.get_logger()
+
+CHUNK: Final = 1_000
+"""Rows read and checked for each hop into a worker thread."""
+
+ROWS_PER_TRANSACTION: Final = 2_500
+
+MOST_COLUMNS: Final = 1_000
+"""Different names noted from a JSON Lines file for CSV exports; the rest is in JSONL exports."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the first pass found."""
+
+    rows: int
+    """All rows, bad ones included."""
+    conflicts: dict[int, Problem]
+    """By position: rows that ask something else under a key already used."""
+    rejected: int
+    columns: tuple[str, ...]
+    digest: str
+    """Of the file's bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What loading came to."""
+
+    added: Added
+    rejected: int
+    unchanged: bool
+    """The very same input was loaded before: nothing was read into the queue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A prompt file that was checked whole and may be queued."""
+
+    table: Table
+    checked: Checked
+
+
+def open_input(job: Job) -> Table:
+    """The job's prompt file.
+
+    Raises:
+        WrongInput: it cannot be read as a table.
+    """
+    return jobfile.open_input(job.input)
+
+
+async def check_input(
+    job: Job,
+    tell: Callable[[Problem], None],
+    *,
+    key_columns: tuple[str, ...] = (),
+    skip_bad: Path | None = None,
+) -> Input:
+    """Check the job's prompt file whole, without a store.
+
+    With *skip_bad* bad rows are written to that file and the rest may be queued.
+
+    Raises:
+        WrongInput: a row is bad and *skip_bad* is not given, the file cannot be read, or the
+            rejects cannot be written.
+        TryLater: the disk is full.
+    """
+    table = open_input(job)
+    if skip_bad is not None:
+        refuse_rejects_file(skip_bad, table.path)
+    checked = await check(job, table, tell, key_columns=key_columns)
+    if checked.rejected and skip_bad is None:
+        raise WrongInput(
+            f"{table.display}: {checked.rejected:,} of {checked.rows:,} rows cannot be asked",
+            why="nothing was queued and nothing was sent",
+            how="correct them, or ask only the others: --skip-bad rejects" + table.path.suffix,
+        )
+    if skip_bad is not None:
+        await _write_rejects(job, key_columns, table, checked, skip_bad)
+    return Input(table=table, checked=checked)
+
+
+async def check(
+    job: Job, table: Table, tell: Callable[[Problem], None], *, key_columns: tuple[str, ...] = ()
+) -> Checked:
+    """Check every row of *table*; *tell* hears of each mistake as it is found.
+
+    *key_columns* are those recorded with an existing run; by default the job's own.
+
+    Raises:
+        WrongInput: the file as a whole cannot be read.
+        TryLater: the disk of temporary files is full.
+    """
+    columns: dict[str, None] = dict.fromkeys(table.columns or ())
+    rows = rejected = 0
+    expander = Expander(job, table, key_columns=key_columns)
+    with _disk_may_be_full("the folder for temporary files"), ConflictFinder() as finder:
+        chunks = _expanded(table, expander, {}, columns)
+        while (part := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+            good, rejects = part
+            for row in good:
+                finder.add(row)
+            for reject in rejects:
+                for problem in reject.problems:
+                    tell(problem)
+            rows += len(good) + len(rejects)
+            rejected += len(rejects)
+        conflicts = {}
+        for found in finder.conflicts():
+            message = (
+                f"asks something else under the same key as line {found.first_line}; "
+                "name the columns that tell them apart in [input] key"
+            )
+            conflicts[found.position] = Problem(table.display, found.line, 1, message)
+    for _, problem in sorted(conflicts.items()):
+        tell(problem)
+    return Checked(
+        rows=rows,
+        conflicts=conflicts,
+        rejected=rejected + len(conflicts),
+        columns=tuple(columns),
+        digest=table.digest(),
+    )
+
+
+def _expanded(
+    table: Table,
+    expander: Expander,
+    conflicts: dict[int, Problem],
+    columns: dict[str, None] | None = None,
+) -> Iterator[tuple[list[InputRow], list[Reject]]]:
+    for part in table.chunks(CHUNK):
+        good: list[InputRow] = []
+        rejects = list(part.rejects)
+        for row in part.rows:
+            if columns is not None and len(columns) < MOST_COLUMNS:
+                columns.update(dict.fromkeys(row.cells))
+            expanded = expander.expand(row)
+            if row.number in conflicts:
+                rejects.append(row.reject([conflicts[row.number]]))
+            elif isinstance(expanded, InputRow):
+                good.append(expanded)
+            else:
+                rejects.append(row.reject(expanded))
+        rejects.sort(key=lambda reject: reject.number)
+        yield good, rejects
+
+
+async def load(
+    store: TaskStore,
+    job: Job,
+    run: Run,
+    source: Input,
+    *,
+    clock: Clock,
+    limit: int | None = None,
+) -> LoadReport:
+    """Queue what is new in *source*, checked for *run*'s key columns; *limit*: of its first rows.
+
+    Raises:
+        WrongInput: the file changed since it was checked. What was queued of it meanwhile is
+            taken up by the next load; this start must not post it.
+    """
+    table, checked = source.table, source.checked
+    report = LoadReport(added=Added(), rejected=checked.rejected, unchanged=True)
+    load_id = await store.begin_load(
+        run.id,
+        digest=_digest(job, run, checked, limit),
+        source=table.display,
+        columns=checked.columns,
+        now=clock.now(),
+    )
+    if load_id is not None:
+        added = await _queue(store, load_id, job, run, source, clock, limit)
+        await store.end_load(load_id, rejected=checked.rejected, now=clock.now())
+        report = LoadReport(added=added, rejected=checked.rejected, unchanged=False)
+    log.info(
+        "loader.input_loaded",
+        source=table.display,
+        rows=checked.rows,
+        new=report.added.new,
+        known=report.added.known,
+        duplicates=report.added.duplicates,
+        rejected=report.rejected,
+        unchanged=report.unchanged,
+    )
+    return report
+
+
+def _digest(job: Job, run: Run, checked: Checked, limit: int | None) -> str:
+    parts = (checked.digest, job.settings_digest(), *run.key_columns, str(limit), str(checked.rows))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+async def _queue(
+    store: TaskStore,
+    load: int,
+    job: Job,
+    run: Run,
+    source: Input,
+    clock: Clock,
+    limit: int | None,
+) -> Added:
+    table, checked = source.table, source.checked
+    expander = Expander(job, table, key_columns=run.key_columns)
+    chunks = _expanded(table, expander, checked.conflicts)
+    added = Added()
+    waiting: list[InputRow] = []
+    while (part := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+        waiting += [row for row in part[0] if limit is None or row.position <= limit]
+        if len(waiting) >= ROWS_PER_TRANSACTION:
+            added += await store.add_rows(load, waiting, now=clock.now())
+            waiting = []
+    # Whether this was the same file is known at its end: the rest waits for it, and what went
+    # before is posted by nobody until the load is finished.
+    table.check_unchanged(checked.digest)
+    return added + await store.add_rows(load, waiting, now=clock.now())
+
+
+async def _write_rejects(
+    job: Job, key_columns: tuple[str, ...], table: Table, checked: Checked, path: Path
+) -> None:
+    expander = Expander(job, table, key_columns=key_columns)
+    with _disk_may_be_full(f"--skip-bad {path}"), RejectsFile(path, table.header) as file:
+        if checked.rejected:
+            chunks = _expanded(table, expander, checked.conflicts)
+            while (part := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
+                for reject in part[1]:
+                    file.write(reject)
+            table.check_unchanged(checked.digest)
+
+
+@contextmanager
+def _disk_may_be_full(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TryLater(
+            f"{what} cannot be written: {error.strerror or error}",
+            why="nothing was queued and nothing was sent",
+            how="make room on that disk, then start the same command again",
+        ) from error

@@ -1,0 +1,331 @@
+"""Posts pending tasks, up to 100 in a call, so that a crash at any instruction can be told.
+
+    call token ─▶ intent (durable) ─▶ send, once ─▶ sort what came back ─▶ outcome (durable)
+                        │                  │
+                        └ a crash here ────┴ leaves `posting`, found at the next start: unknown
+
+Nothing here ever sends a batch twice. DESIGN.md §4, steps 1 to 6.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from runner.api.calls import PreparedPost
+from runner.api.errors import AccountBlocked, Unreachable
+from runner.api.posting import PostReply
+from runner.api.status import DUPLICATE, lookup
+from runner.backoff import not_taken_wait_s
+from runner.money import exact
+from runner.pacing import Priority
+from runner.pipeline.account import heard, heed, rest_until_heard
+from runner.pipeline.engine import Engine, Posting
+from runner.store.protocol import Idle, StoreUnwritable
+from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
+
+log = structlog.get_logger()
+
+STALE_S: Final = 2.0
+"""An intent older than this is not sent: the process was paused, and may be presumed dead."""
+
+SLACK: Final = timedelta(seconds=15)
+"""From the intent to the deadline, beside the time the reply may take: a store that is busy for ten
+seconds, and ``STALE_S``."""
+
+POSTERS: Final = 4
+"""Posts under way at the same time."""
+
+_LOOK_AGAIN_S: Final = 0.25
+_HOLD_AGAIN_S: Final = 2.0
+"""How long answers are let free money before posting goes on, so that posts are not of one task."""
+_WRITE_AGAIN_S: Final = 1.0
+_LEAST_BACKOFF_S: Final = 0.5
+_SAVE_AGAIN_CAP_S: Final = 5.0
+_SIZES: Final = (5, 25, 100)
+
+
+class BatchSize:
+    """How many tasks go into a call: few while replies get lost, so that little is in doubt."""
+
+    def __init__(self) -> None:
+        self._size = _SIZES[-1]
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def lost(self) -> None:
+        """A batch ended unknown."""
+        self._size = max((size for size in _SIZES if size < self._size), default=_SIZES[0])
+
+    def clean(self) -> None:
+        """A batch brought an outcome for each of its tasks."""
+        self._size = min(self._size * 2, _SIZES[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A batch that is durably about to be sent."""
+
+    batch: Batch
+    post: PreparedPost
+    sealed_at: float
+    """Monotonic seconds; a little before it was durable."""
+
+
+class Poster:
+    """Posts one run's tasks."""
+
+    def __init__(self, engine: Engine, posting: Posting) -> None:
+        self.size = BatchSize()
+        self._engine = engine
+        self._posting = posting
+        self._last_target = 0
+        self._failures = 0
+        """Posts in a row that brought no reply."""
+        self._doubtful = False
+        """Whether the last of them may have left."""
+        self._resume_at = 0.0
+        """Monotonic seconds."""
+
+    async def work(self) -> None:
+        """Post what is due, a few batches at a time, until the engine is stopped."""
+        async with anyio.create_task_group() as group:
+            # A failure in here must not cut off the posts that are under way.
+            await self._engine.guarded(partial(self._begin_posts, group))
+
+    async def _begin_posts(self, group: TaskGroup) -> None:
+        free = anyio.Semaphore(POSTERS)
+        while not self._engine.signals.stopping.is_set():
+            await free.acquire()
+            await self._back_off()
+            intent = await self.intend() if self._may_post() else None
+            if intent is None:
+                free.release()
+                await self._engine.rest(self._idle_s())
+            else:
+                group.start_soon(self._deliver_and_free, intent, free)
+                # An intent is sent before anything else is begun.
+                await anyio.lowlevel.checkpoint()
+
+    async def _deliver_and_free(self, intent: Intent, free: anyio.Semaphore) -> None:
+        await self._engine.guarded(partial(self.deliver, intent))
+        free.release()
+
+    def _may_post(self) -> bool:
+        signals = self._engine.signals
+        return signals.blocked is None and not signals.debts and signals.room
+
+    def _idle_s(self) -> float:
+        signals = self._engine.signals
+        if signals.unwritable is not None:
+            return _WRITE_AGAIN_S
+        return _LOOK_AGAIN_S if signals.no_room is None else _HOLD_AGAIN_S
+
+    async def _back_off(self) -> None:
+        """Wait longer with each post that brought no reply.
+
+        Where nothing left, the first reply to any call ends the wait. Where tasks are in doubt it
+        does not: other calls may well succeed while every post is lost.
+        """
+        wait_s = self._resume_at - self._engine.clock.monotonic()
+        if self._failures == 0 or wait_s <= 0:
+            return
+        if self._doubtful:
+            await self._engine.rest(wait_s)
+        else:
+            await rest_until_heard(self._engine, wait_s)
+
+    async def post_next(self) -> PostReply | None:
+        """Post one batch; None if there is none, or no money for one."""
+        intent = await self.intend()
+        return None if intent is None else await self.deliver(intent)
+
+    async def intend(self) -> Intent | None:
+        """Write the intent to post one batch of what is due; None if nothing is, or no money.
+
+        Targets take turns, so that a long one does not keep the others waiting.
+        """
+        engine = self._engine
+        try:
+            due = await engine.store.targets_to_post(self._posting.run.id, now=engine.clock.now())
+            if not due or not await engine.call_token(Priority.POST):
+                return None
+            # Counted as under way from before the intent, so that nobody takes the engine for idle.
+            engine.signals.in_flight += 1
+            intent = None
+            try:
+                intent = await self._first_affordable(due)
+            finally:
+                engine.signals.in_flight -= intent is None
+        except StoreUnwritable as error:
+            engine.signals.unwritable = error
+            log.warning("submitter.intent_not_written", error=error.what)
+            return None
+        return intent
+
+    async def _first_affordable(self, due: list[tuple[int, Endpoint]]) -> Intent | None:
+        """The first target's batch, in turn, that the run's limits leave room for."""
+        signals = self._engine.signals
+        bookings = signals.bookings
+        idle: set[Idle] = set()
+        turns = sorted(due, key=lambda each: (each[0] <= self._last_target, each[0]))
+        for target, endpoint in turns:
+            intent = await self._intend_for(target, endpoint)
+            if isinstance(intent, Intent):
+                self._last_target = target
+                signals.no_room = None
+                return intent
+            idle.add(intent)
+        # The hold comes first: answers free it for certain.
+        short_of = next((each for each in (Idle.HOLD, Idle.BUDGET) if each in idle), None)
+        if short_of is not None:
+            signals.no_room, signals.no_room_at = short_of, bookings
+        return None
+
+    async def _intend_for(self, target: int, endpoint: Endpoint) -> Intent | Idle:
+        engine = self._engine
+        prepared: list[tuple[PreparedPost, float]] = []
+
+        def seal(attempts: tuple[Attempt, ...]) -> str:
+            post = engine.api.prepare(endpoint.provider, attempts)
+            prepared.append((post, engine.clock.monotonic()))
+            return post.sha256
+
+        batch = await engine.store.begin_batch(
+            run=self._posting.run.id,
+            target=target,
+            account=engine.account,
+            worker=engine.worker,
+            limit=self.size.size,
+            now=engine.clock.now(),
+            patience=engine.post_timeout + SLACK,
+            ceiling=self._posting.ceiling,
+            seal=seal,
+        )
+        engine.signals.unwritable = None
+        return batch if isinstance(batch, Idle) else Intent(batch, *prepared[-1])
+
+    async def deliver(self, intent: Intent) -> PostReply:
+        """Send the batch at once, once, and save what came of it."""
+        engine = self._engine
+
+        def may_leave() -> bool:
+            fresh = engine.clock.monotonic() - intent.sealed_at <= STALE_S
+            return fresh and not engine.signals.stopping.is_set()
+
+        try:
+            reply = await engine.api.send(intent.post, may_leave=may_leave)
+            await _save(engine, intent.batch, reply)
+        finally:
+            engine.signals.in_flight -= 1
+        self._learn(reply)
+        return reply
+
+    def _learn(self, reply: PostReply) -> None:
+        """Act on what the reply says about the account and the connection."""
+        if any(isinstance(outcome, Lost) for outcome in reply.outcomes):
+            self.size.lost()
+        elif reply.sent:
+            self.size.clean()
+        if reply.trouble is None:
+            heard(self._engine)
+        else:
+            heed(self._engine, reply.trouble)
+        self._note_failure(reply)
+
+    def _note_failure(self, reply: PostReply) -> None:
+        if not isinstance(reply.trouble, Unreachable):
+            self._failures = 0
+            return
+        self._failures += 1
+        self._doubtful = reply.sent
+        wait_s = not_taken_wait_s(self._failures, self._engine.random)
+        self._resume_at = self._engine.clock.monotonic() + max(wait_s, _LEAST_BACKOFF_S)
+
+
+async def _save(engine: Engine, batch: Batch, reply: PostReply) -> None:
+    """Save the outcome, however long that takes: it is the only record of what was paid."""
+    wait_s, owing = 0.5, False
+    while True:
+        try:
+            await engine.store.settle_batch(
+                batch,
+                unblamed(reply),
+                outcome=outcome_of(reply),
+                code=reply.code,
+                message=reply.trouble.what if reply.trouble else None,
+                now=engine.clock.now(),
+            )
+            break
+        except StoreUnwritable as error:
+            if not owing:
+                engine.signals.debts += 1
+                owing = True
+            engine.signals.unwritable = error
+            log.error("submitter.outcome_not_saved", batch=batch.id, error=error.what)
+            await engine.clock.sleep(wait_s)
+            wait_s = min(wait_s * 2, _SAVE_AGAIN_CAP_S)
+    if owing:
+        engine.signals.debts -= 1
+    engine.signals.unwritable = None
+    # What was not taken gives its reserve back.
+    engine.signals.bookings += any(isinstance(o, NotTaken | Refused) for o in reply.outcomes)
+    _report(batch, reply)
+
+
+def unblamed(reply: PostReply) -> Sequence[Outcome]:
+    """The outcomes; where the account was refused it is the account that pauses, not the tasks:
+    once it may go on, in this start or the next, they are due."""
+    if not isinstance(reply.trouble, AccountBlocked):
+        return reply.outcomes
+    return tuple(
+        replace(outcome, wait_s=0.0)
+        if isinstance(outcome, NotTaken) and lookup(outcome.code).kind not in DUPLICATE
+        else outcome
+        for outcome in reply.outcomes
+    )
+
+
+def outcome_of(reply: PostReply) -> str:
+    """The batch's outcome in one word: ``not_sent``, ``unknown``, ``refused`` or ``answered``."""
+    if not reply.sent:
+        return "not_sent"
+    kinds = {type(outcome) for outcome in reply.outcomes}
+    if kinds == {Lost}:
+        return "unknown"
+    if kinds == {NotTaken} and reply.trouble is not None:
+        return "refused"
+    return "answered"
+
+
+def _report(batch: Batch, reply: PostReply) -> None:
+    kinds = Counter(type(outcome) for outcome in reply.outcomes)
+    cost = sum(o.cost_nanousd or 0 for o in reply.outcomes if isinstance(o, Accepted))
+    log.info(
+        "submitter.batch_posted",
+        batch=batch.id,
+        endpoint=str(batch.endpoint),
+        tasks=len(batch.attempts),
+        accepted=kinds[Accepted],
+        refused=kinds[Refused],
+        not_taken=kinds[NotTaken],
+        unknown=kinds[Lost],
+        cost_usd=exact(cost),
+    )
+    for stranger in reply.strangers:
+        log.warning(
+            "submitter.stranger_in_reply",
+            batch=batch.id,
+            why=stranger.why,
+            tag=stranger.tag,
+            remote_id=stranger.remote_id,
+            code=stranger.code,
+        )

@@ -1,0 +1,23 @@
+"""Fixtures for whole starts."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import stamina
+
+from tests.app.place import Place, placed
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """A workspace and an account without faults."""
+    async with placed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _no_waits_within_a_call() -> Iterator[None]:
+    """The client's tries within one call follow at once; its own tests see to the waits."""
+    with stamina.set_testing(True, attempts=3):
+        yield

@@ -1,0 +1,340 @@
+"""Asking for posted tasks: what each answer means, at any age, across restarts and outages."""
+
+import zlib
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from runner.api.errors import MoneyBlocked, Unreachable
+from runner.api.fetching import Finished, Gone, Running, Unclear
+from runner.lifecycle import Reason, State
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
+from runner.pipeline.account import heed, probe_once, silence_wait_s
+from runner.pipeline.poller import LEASE, claim, claims_wanted, ending_of, fetch
+from runner.simulator import scenario as simulated
+from runner.simulator.account import Account
+from runner.simulator.calls import CallKind
+from runner.simulator.faults import Fault
+from runner.simulator.scenario import Scenario
+from runner.simulator.server import serve
+from runner.store.protocol import Answered, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.task import RemoteId
+from tests.api.loopback import http, serving
+from tests.api.replies import entry, envelope
+from tests.pipeline.scene import DAY, HOUR, MINUTE, Scene, engine_at, lasting, staged
+from tests.support.clock import ManualClock
+
+SECOND = timedelta(seconds=1)
+
+
+async def one_posted(scene: Scene) -> Posted:
+    """A task that waits at the API, claimed when it is due."""
+    await scene.load(1)
+    await scene.poster.post_next()
+    scene.clock.advance(MINUTE)
+    (task,) = await claim(scene.engine, 10)
+    return task
+
+
+async def test_an_answer_is_stored_with_its_cost_and_its_bytes(scene: Scene) -> None:
+    """The plain case; the account's ledger says what it must have cost."""
+    await scene.load(5)
+    await scene.poster.post_next()
+    scene.clock.advance(MINUTE)
+    await scene.fetch_due()
+    assert await scene.states() == {State.COMPLETED: 5}
+    money = (await scene.status()).money
+    assert money.charged == scene.account.ledger.totals.charged_nanousd
+    assert (money.reserved, money.at_risk) == (0, 0)
+    for (raw,) in scene.sql("SELECT raw FROM replies"):
+        assert b'"status_code":20000' in zlib.decompress(raw)
+    assert scene.engine.signals.in_flight == 0
+
+
+async def test_without_any_list_tasks_are_asked_by_age(tmp_path: Path, clock: ManualClock) -> None:
+    """The list forgets and may be full of other people's ids; no answer may depend on it."""
+    async with staged(tmp_path, clock, latency=lasting(10 * HOUR)) as scene:
+        await scene.load(1)
+        await scene.poster.post_next()
+        posted_at = clock.now()
+        asked = 0
+        while State.COMPLETED not in await scene.states():
+            clock.advance(MINUTE)
+            asked += len(await scene.fetch_due())
+    # After 1, 3, 7, 15, 31, 63, 127, 255, 511 minutes, then every six hours.
+    assert asked == 10
+    assert clock.now() - posted_at < 16 * HOUR
+
+
+@pytest.mark.parametrize("how", list(simulated.Running))
+async def test_codes_of_running_tasks_keep_them_waiting(
+    tmp_path: Path, clock: ManualClock, how: simulated.Running
+) -> None:
+    """F59: 40601, 40602, 20100, and 20000 without a result all mean that it is not done yet."""
+    async with staged(tmp_path, clock, latency=lasting(50 * HOUR), running=how) as scene:
+        task = await one_posted(scene)
+        ending = await fetch(scene.engine, task)
+        assert isinstance(ending, StillRunning)
+        clock.advance(49 * HOUR)
+        assert isinstance(await fetch(scene.engine, task), StillRunning)
+        assert await scene.states() == {State.POSTED: 1}
+
+
+async def test_a_task_that_ran_into_its_72_hours_is_tried_again_and_then_given_up(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """F66: the API gives the advance back, so another try is no second charge; three are enough."""
+    async with staged(tmp_path, clock, stuck_rate=1.0, tries=3) as scene:
+        await scene.load(1)
+        for tries in (1, 2, 3):
+            await scene.poster.post_next()
+            assert await scene.states() == {State.POSTED: 1}
+            clock.advance(73 * HOUR)
+            (ending,) = await scene.fetch_due()
+            assert isinstance(ending, RemotelyFailed)
+            assert ending.reason is Reason.TIMED_OUT
+            assert scene.sql("SELECT tries FROM tasks") == [(tries,)]
+            clock.advance(HOUR)
+        assert (await scene.status()).reasons == {(State.FAILED, "timed_out"): 1}
+        assert await scene.poster.post_next() is None
+        assert len(scene.created()) == 3
+
+
+@pytest.mark.parametrize(("code", "posts"), [(40103, 3), (50301, 3), (40101, 1), (40501, 1)])
+async def test_only_failures_worth_it_are_tried_again(scene: Scene, code: int, posts: int) -> None:
+    """40103 asks to be resubmitted and 5xxxx pass; anything else would fail, and cost, again."""
+    await scene.load(1)
+    scene.strike(Fault.TASK_FAILS, code=code, times=5)
+    while await scene.poster.post_next():
+        scene.clock.advance(HOUR)
+        await scene.fetch_due()
+        scene.clock.advance(HOUR)
+    assert (await scene.status()).reasons == {(State.FAILED, "remote"): 1}
+    assert len(scene.created()) == posts
+    (group,) = await scene.store.failures(scene.run.id)
+    assert group.code == code
+
+
+async def test_an_id_that_the_api_does_not_know_stays_posted(scene: Scene) -> None:
+    """F60: 40401 is no proof that the task is gone, and money may still be out."""
+    task = await one_posted(scene)
+    nobody = "00000000-1535-0613-0000-000000000000"
+    for age in (MINUTE, 80 * HOUR, 29 * DAY):
+        scene.clock.set_wall(task.posted_at + age)
+        ending = await fetch(scene.engine, replace(task, remote_id=RemoteId(nobody)))
+        assert isinstance(ending, StillRunning)
+    assert await scene.states() == {State.POSTED: 1}
+
+
+async def test_a_result_of_31_days_is_expired_with_the_api_s_word(scene: Scene) -> None:
+    """F60: it is asked for once more and then given up; asking anew is a person's decision."""
+    await scene.load(1)
+    await scene.poster.post_next()
+    scene.clock.advance(31 * DAY)
+    (ending,) = await scene.fetch_due()
+    assert isinstance(ending, ResultGone)
+    assert ending.code == 40403
+    assert await scene.states() == {State.EXPIRED: 1}
+    (group,) = await scene.store.failures(scene.run.id)
+    assert group.code == 40403
+    assert await scene.poster.post_next() is None
+
+
+@pytest.mark.parametrize("told", [Running(code=40602), Gone(code=40401, message="Not Found.")])
+async def test_past_30_days_one_last_ask_decides(scene: Scene, told: Running | Gone) -> None:
+    """Where the API never says 40403, a task must not be asked for until the end of time."""
+    task = await one_posted(scene)
+    before = ending_of(scene.engine, task, told, task.posted_at + 30 * DAY - MINUTE)
+    after = ending_of(scene.engine, task, told, task.posted_at + 30 * DAY)
+    assert isinstance(before, StillRunning)
+    assert before.ask_again_at == task.posted_at + 30 * DAY
+    assert isinstance(after, ResultGone)
+
+
+async def test_a_code_that_nobody_knows_is_waited_out_for_72_hours(scene: Scene) -> None:
+    """F61: it may be a new way to say "running"; later it may as well be a new way to fail."""
+    task = await one_posted(scene)
+    unclear = Unclear(code=49999, message="A new word.", raw=b"{}")
+    early = ending_of(scene.engine, task, unclear, task.posted_at + 72 * HOUR)
+    late = ending_of(scene.engine, task, unclear, task.posted_at + 72 * HOUR + SECOND)
+    assert isinstance(early, StillRunning)
+    assert isinstance(late, RemotelyFailed)
+    assert (late.reason, late.again_at) == (Reason.TIMED_OUT, None)
+
+
+async def test_withheld_answers_come_after_a_top_up(scene: Scene) -> None:
+    """F55: below zero the API keeps answers back. They are not failed, and not asked anew."""
+    await scene.load(3)
+    await scene.poster.post_next()
+    scene.account.deposit(-20_000 * NANOS_PER_DOLLAR)
+    scene.clock.advance(MINUTE)
+    endings = await scene.fetch_due()
+    assert {type(ending) for ending in endings} == {StillRunning}
+    signals = scene.engine.signals
+    assert isinstance(signals.withheld, MoneyBlocked)
+    assert signals.blocked is not None
+    scene.account.deposit(20_000 * NANOS_PER_DOLLAR)
+    await probe_once(scene.engine)
+    assert signals.blocked is None
+    assert signals.withheld is None
+    scene.clock.advance(10 * MINUTE)
+    await scene.fetch_due()
+    assert await scene.states() == {State.COMPLETED: 3}
+
+
+@pytest.mark.parametrize(
+    ("result", "readable"),
+    [
+        ("no object", False),
+        ({"items": 3}, False),
+        ({"model_name": ["a"], "input_tokens": "many", "items": None, "money_spent": "-"}, False),
+        ({"items": [{"type": "message", "sections": [{"text": 7}]}]}, True),
+        ({"items": [], "money_spent": 1e308}, True),
+        ({"items": [], "money_spent": -1}, True),
+    ],
+)
+async def test_an_unreadable_result_is_kept_to_the_byte(
+    tmp_path: Path, clock: ManualClock, result: object, readable: bool
+) -> None:
+    """F83: it was paid for; a later version may read it. Nothing in it may stop the others."""
+    nobody = Account(Scenario(), clock=clock)
+    async with staged(tmp_path, clock) as scene:
+        task = await one_posted(scene)
+    body = envelope(entry(task.tag, 20000, id=task.remote_id, result=[result]))
+    async with (
+        serving(http(body)) as server,
+        engine_at(server.url, tmp_path / "runner.db", clock, nobody) as scene,
+    ):
+        await scene.fetch_due()
+        assert await scene.states() == {State.COMPLETED: 1}
+        ((raw,),) = scene.sql("SELECT raw FROM replies")
+        ((parse_error,),) = scene.sql("SELECT parse_error FROM results")
+        assert zlib.decompress(raw) == body
+        assert (parse_error is None) is readable
+
+
+async def test_a_result_without_a_price_is_taken_to_have_cost_its_advance(scene: Scene) -> None:
+    """Booked at nothing, it would let a budget be passed."""
+    task = await one_posted(scene)
+    finished = Finished(
+        remote_id=task.remote_id,
+        tag=task.tag,
+        answer=None,
+        parse_error="no object",
+        cost_nanousd=0,
+        price_stated=False,
+        raw=b"{}",
+    )
+    ending = ending_of(scene.engine, task, finished, scene.clock.now())
+    assert isinstance(ending, Answered)
+    assert ending.charge == ADVANCE + BASE_PRICE_STANDARD
+    assert ending.parse_error == "no object"
+
+
+async def test_what_was_fetched_but_not_stored_is_fetched_again(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """F7: the list shows an answer once; the id goes on working for 30 days."""
+    account = Account(Scenario(latency=lasting(SECOND)), clock=clock)
+    account.deposit(NANOS_PER_DOLLAR)
+    async with serve(account) as server:
+        path = tmp_path / "runner.db"
+        async with engine_at(server.url, path, clock, account) as killed:
+            task = await one_posted(killed)
+            assert isinstance(await fetch(killed.engine, task), Answered)
+        assert account.ledger.totals.collected == 1
+        async with engine_at(server.url, path, clock, account) as scene:
+            await scene.fetch_due()
+            assert await scene.states() == {State.COMPLETED: 1}
+        assert account.calls.counts[CallKind.TASK_GET] == 2
+
+
+async def test_a_claimed_task_is_left_to_its_fetcher_for_a_while(scene: Scene) -> None:
+    """Two fetches of one task are a call too many; a fetcher that never comes back is outlived."""
+    await one_posted(scene)
+    assert await claim(scene.engine, 10) == []
+    scene.clock.advance(LEASE + MINUTE)
+    assert len(await claim(scene.engine, 10)) == 1
+
+
+async def test_calls_that_fail_say_nothing_about_the_task(scene: Scene) -> None:
+    """An outage of the API must fail nothing and must not make the next ask rare either."""
+    task = await one_posted(scene)
+    scene.strike(Fault.HTTP_500_BEFORE, post=False, times=3)
+    ending = await fetch(scene.engine, task)
+    assert isinstance(ending, StillRunning)
+    assert ending.ask_again_at <= scene.clock.now() + 2 * MINUTE
+    assert scene.engine.signals.unreachable is not None
+    assert isinstance(await fetch(scene.engine, task), Answered)
+    assert scene.engine.signals.unreachable is None
+
+
+async def test_many_asks_in_vain_do_not_make_a_young_task_wait_for_hours(scene: Scene) -> None:
+    """After an outage a task that still runs is asked again soon, by its age."""
+    task = await one_posted(scene)
+    weary = replace(task, polls=40)
+    now = task.posted_at + 3 * MINUTE
+    ending = ending_of(scene.engine, weary, Running(code=40602), now)
+    assert isinstance(ending, StillRunning)
+    assert ending.ask_again_at == now + 4 * MINUTE
+
+
+async def test_a_task_whose_reply_is_never_readable_is_asked_ever_more_rarely(
+    scene: Scene,
+) -> None:
+    """One broken task must not use up a call a second for thirty days."""
+    task = await one_posted(scene)
+    for age, least in ((MINUTE, MINUTE), (HOUR, 30 * MINUTE), (9 * DAY, 30 * MINUTE)):
+        scene.clock.set_wall(task.posted_at + age)
+        scene.strike(Fault.HTML, post=False, times=3)
+        ending = await fetch(scene.engine, task)
+        assert isinstance(ending, StillRunning)
+        assert least <= ending.ask_again_at - scene.clock.now() <= least + 3 * MINUTE
+
+
+async def test_too_many_fetches_slow_the_account_and_blame_no_task(scene: Scene) -> None:
+    """F51: 40202 at a fetch: the task is asked for again after the minute."""
+    task = await one_posted(scene)
+    before = scene.engine.pacer.calls_per_minute
+    scene.strike(Fault.RATE_LIMITED, post=False)
+    ending = await fetch(scene.engine, task)
+    assert isinstance(ending, StillRunning)
+    assert ending.ask_again_at >= scene.clock.now() + MINUTE
+    assert scene.engine.pacer.calls_per_minute < before
+    assert scene.engine.signals.reached
+
+
+async def test_an_api_that_does_not_reply_is_left_alone_for_longer_and_longer(
+    scene: Scene,
+) -> None:
+    """Ten thousand due tasks must not become ten thousand attempts a minute on a dead host."""
+    assert claims_wanted(scene.engine) > 1
+    assert silence_wait_s(scene.engine) == 0
+    waits = []
+    for _ in range(8):
+        heed(scene.engine, Unreachable("no reply from the API"))
+        assert claims_wanted(scene.engine) == 1
+        waits.append(silence_wait_s(scene.engine))
+        scene.clock.advance(timedelta(seconds=waits[-1] * 2))
+    assert waits[0] <= 1
+    assert waits == sorted(waits)
+    assert 30 <= waits[-1] <= 60
+
+
+async def test_only_the_clock_moving_by_days_does_no_harm(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """F76: an NTP step or a summer-time mistake must neither fail nor forget a task."""
+    async with staged(tmp_path, clock, latency=lasting(HOUR)) as scene:
+        await scene.load(2)
+        await scene.poster.post_next()
+        start = clock.now()
+        for moment in (start + 2 * DAY, start - DAY, start + MINUTE):
+            clock.set_wall(moment)
+            await scene.fetch_due()
+            assert (await scene.states()).keys() <= {State.POSTED, State.COMPLETED}
+        clock.set_wall(start + 4 * DAY)
+        await scene.fetch_due()
+        assert await scene.states() == {State.COMPLETED: 2}

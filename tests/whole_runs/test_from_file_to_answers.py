@@ -1,0 +1,130 @@
+"""A prompt file goes in, answers and costs come out; the same command again asks what is new."""
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+
+from tests.support.commands import JOB, PASSWORD, QUESTIONS, Workspace, brands_csv, workspace
+
+
+def exported(work: Workspace) -> list[dict[str, str]]:
+    with (work.folder / "out" / "brands.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_prompt_is_answered_once_and_the_bills_agree_to_the_nano_dollar(
+    tmp_path: Path,
+) -> None:
+    """The main job: nothing lost, nothing twice, every cent accounted for."""
+    with workspace(tmp_path) as work:
+        done = work.runner("run", "brands.toml")
+        assert done.returncode == 0, done.stderr
+        assert "done=12" in done.stdout.splitlines()[-1]
+
+        rows = exported(work)
+        assert [row["question"] for row in rows] == [q for q in QUESTIONS for _ in range(2)]
+        assert list(rows[0])[:4] == ["id", "brand", "question", "note"]
+        assert {row["provider"] for row in rows} == {"claude", "gemini"}
+        assert all(row["answer"] and row["state"] == "completed" for row in rows)
+        assert rows[0]["note"] == "'=1+1"
+
+        lines = (tmp_path / "out" / "brands.jsonl").read_text(encoding="utf-8").splitlines()
+        first = json.loads(lines[0])
+        assert first["input"]["note"] == "=1+1"
+        assert len(lines) == 12
+
+        ledger = work.api.ledger()
+        totals = work.json("cost")["totals"]
+        assert ledger["created"] == 12
+        assert ledger["duplicate_tags"] == 0
+        assert Decimal(totals["charged"]) * 10**9 == ledger["charged_nanousd"]
+        assert Decimal(totals["advanced"]) * 10**9 == ledger["taken_nanousd"]
+        assert sum(Decimal(row["cost_usd"]) for row in rows) == Decimal(totals["charged"])
+
+
+def test_starting_again_makes_no_call_and_asks_nothing(tmp_path: Path) -> None:
+    """Cron starts the same command every night; people start it twice by mistake."""
+    with workspace(tmp_path) as work:
+        work.runner("run", "brands.toml")
+        before = work.api.ledger()["calls"]
+        again = work.runner("run", "brands.toml")
+        assert again.returncode == 0, again.stderr
+        assert work.api.ledger()["calls"] == before
+
+
+def test_only_new_rows_are_asked_after_the_file_was_sorted_and_one_row_put_on_top(
+    tmp_path: Path,
+) -> None:
+    """A row is known by its question, never by its line."""
+    with workspace(tmp_path) as work:
+        work.runner("run", "brands.toml")
+        work.write("brands.csv", brands_csv(sorted(QUESTIONS)))
+        assert work.runner("run", "brands.toml").returncode == 0
+        assert work.api.ledger()["created"] == 12
+        assert [row["question"] for row in exported(work)][::2] == sorted(QUESTIONS)
+
+        new = ["Which brand is new here?", *sorted(QUESTIONS)]
+        work.write("brands.csv", brands_csv(new))
+        assert work.runner("run", "brands.toml").returncode == 0
+        assert work.api.ledger()["created"] == 14
+        assert [row["question"] for row in exported(work)][::2] == new
+
+
+def test_a_changed_parameter_is_reported_and_costs_nothing_until_somebody_says_ask(
+    tmp_path: Path,
+) -> None:
+    """An edit of the job file must never make anybody pay again unasked."""
+    with workspace(tmp_path) as work:
+        work.runner("run", "brands.toml")
+        work.write("brands.toml", JOB.replace("temperature = 0.3", "temperature = 0.4"))
+        told = work.runner("run", "brands.toml")
+        assert told.returncode == 0, told.stderr
+        assert "changed" in told.stdout + told.stderr
+        assert work.api.ledger()["created"] == 12
+        assert work.json("status")["runs"][0]["changed"] == 6
+
+        asked = work.runner("run", "brands.toml", "--changed", "ask")
+        assert asked.returncode == 0, asked.stderr
+        assert work.api.ledger()["created"] == 18
+        assert work.json("status")["runs"][0]["changed"] == 0
+
+
+def test_fresh_asks_everything_anew_once_the_run_is_finished(tmp_path: Path) -> None:
+    """Nightly tracking wants the same questions again, on purpose."""
+    with workspace(tmp_path) as work:
+        work.runner("run", "brands.toml")
+        fresh = work.runner("run", "brands.toml", "--fresh")
+        assert fresh.returncode == 0, fresh.stderr
+        assert work.api.ledger()["created"] == 24
+        assert len(work.json("status")["runs"]) == 2
+
+
+def test_bad_rows_are_all_named_and_skip_bad_asks_the_others(tmp_path: Path) -> None:
+    """One bad row must be named, and one flag keeps it from costing the others."""
+    with workspace(tmp_path) as work:
+        work.write("brands.csv", brands_csv([*QUESTIONS, "x" * 501, ""]))
+        refused = work.runner("run", "brands.toml")
+        assert refused.returncode == 2
+        assert "brands.csv:8:" in refused.stderr
+        assert "501 characters" in refused.stderr
+        assert "brands.csv:9:" in refused.stderr
+        assert work.api.ledger()["created"] == 0
+
+        skipped = work.runner("run", "brands.toml", "--skip-bad", "rejects.csv")
+        assert skipped.returncode == 1, skipped.stderr
+        assert work.api.ledger()["created"] == 12
+        assert (tmp_path / "rejects.csv").read_text(encoding="utf-8").count("\n") == 3
+
+
+def test_no_output_file_or_store_ever_holds_the_password(tmp_path: Path) -> None:
+    """What is planted in the environment must be nowhere afterwards (F78)."""
+    with workspace(tmp_path, "--password", "another") as work:
+        refused = work.runner(
+            "run", "brands.toml", "-vv", "--log-file", "log.jsonl", "--log-format", "json"
+        )
+        assert refused.returncode == 5, refused.stderr
+        assert PASSWORD not in refused.stdout + refused.stderr
+        for path in tmp_path.rglob("*"):
+            if path.is_file():
+                assert PASSWORD.encode() not in path.read_bytes(), path.name
