@@ -26,6 +26,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
@@ -117,6 +118,7 @@ def ensure_environment(root: Path, lock_name: str) -> Path:
     say(f"dev: installing {lock_name} into .venv, each package checked by its hash")
     stamp.unlink(missing_ok=True)
     _install(venv, root / lock_name)
+    _put_command(venv, root)
     stamp.write_text("\n".join(wanted) + "\n", "utf-8")
     say(f"dev: .venv is ready, {time.monotonic() - began:.0f} s")
     return python_of(venv)
@@ -163,6 +165,21 @@ def _install(venv: Path, lock: Path) -> None:
     except BaseException:
         shutil.rmtree(venv, ignore_errors=True)
         raise
+
+
+def _put_command(venv: Path, root: Path) -> None:
+    """Make ``runner`` a command of the environment: it runs this checkout."""
+    python = str(python_of(venv))
+    code = f"import sys; sys.path.insert(0, {str(root)!r})"
+    code += "; from runner.cli import main; sys.exit(main())"
+    if os.name == "nt":
+        (python_of(venv).parent / "runner.cmd").write_text(f'@"{python}" -P -c "{code}" %*\n')
+        return
+    command = python_of(venv).parent / "runner"
+    # -P: what lies in the current folder must not stand in for a module of ours.
+    line = f'exec {shlex.quote(python)} -P -c {shlex.quote(code)} "$@"'
+    command.write_text(f"#!/bin/sh\n{line}\n", "utf-8")
+    command.chmod(0o755)
 
 
 def _install_with_uv(uv: str, venv: Path, lock: Path) -> None:
@@ -342,21 +359,27 @@ def hand_over(command: Sequence[str], *, cwd: Path) -> int:
 
     Ctrl-C reaches it without us, SIGTERM is passed on: how to stop is its own affair.
     """
-    with subprocess.Popen(command, cwd=cwd, env=clean_environment()) as child:
+    children: list[subprocess.Popen[bytes]] = []
 
-        def pass_on(_number: int, _frame: FrameType | None) -> None:
+    def pass_on(_number: int, _frame: FrameType | None) -> None:
+        for child in children:
             child.terminate()
 
-        before = signal.signal(signal.SIGTERM, pass_on)
-        try:
-            while True:
-                try:
-                    code = child.wait()
-                    break
-                except KeyboardInterrupt:
-                    continue
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    def leave_to_it(_number: int, _frame: FrameType | None) -> None:
+        pass
+
+    # Before it starts: a signal that comes while it does must find them in place.
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, leave_to_it),
+    }
+    try:
+        with subprocess.Popen(command, cwd=cwd, env=clean_environment()) as child:
+            children.append(child)
+            code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 
 

@@ -91,6 +91,23 @@ def test_the_demo_gets_the_small_lock_and_the_tests_add_to_it(checkout: Path) ->
     assert mark.exists()
 
 
+def test_the_environment_has_the_command_runner(checkout: Path) -> None:
+    """After `. .venv/bin/activate` the command is what the documentation says."""
+    python = dev.ensure_environment(checkout, dev.RUNTIME_LOCK)
+    package = checkout / "runner" / "cli"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").write_text("def main():\n    print('here')\n    return 3\n")
+    done = subprocess.run(
+        [str(python.parent / "runner")],
+        cwd=checkout.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (3, "here\n")
+
+
 def test_a_second_start_installs_nothing(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,7 +150,7 @@ def test_where_uv_fails_pip_does_it(
     asked = []
 
     def pip(venv: Path, lock: Path) -> None:
-        venv.mkdir()
+        dev.python_of(venv).parent.mkdir(parents=True)
         asked.append(lock.name)
 
     monkeypatch.setattr(dev, "_install_with_pip", pip)
