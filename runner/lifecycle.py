@@ -7,9 +7,9 @@
        │           └──▶ unknown ──▶ posted (found) | pending (proven absent) | quarantined
        └── `retry`, `--changed ask`
 
-Every change of state in the store is looked up here (``after``), the diagram in ``docs/states.md``
-is drawn from here. Time alone never moves a task from ``posting`` to ``pending``: a request that may
-have reached the API is only ever given up on evidence.
+Every change of state in the store is looked up here (``after``), and the diagram in
+``docs/states.md`` is drawn from here. Time alone never moves a task from ``posting`` to
+``pending``: a request that may have reached the API is only ever given up on evidence.
 """
 
 from enum import StrEnum

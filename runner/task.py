@@ -97,7 +97,8 @@ class Tag:
 
         <install 8>.<run 8>.<task id>.<task digest 26>.<attempt>.<check 4>
 
-    Base32 and digits, no text of the customer's. A tag is burnt once used, even if nothing was sent.
+    Base32 and digits, no text of the customer's. A tag is burnt once used, even if nothing was
+    sent under it.
     """
 
     install: str

@@ -19,12 +19,12 @@ def diagram() -> str:
     return "\n".join(lines)
 
 
-def test_the_page_of_states_draws_the_table_of_moves():
+def test_the_page_of_states_draws_the_table_of_moves() -> None:
     """People decide about money by this picture; it must not drift from the code."""
     assert diagram() in STATES_PAGE.read_text(encoding="utf-8")
 
 
-def test_the_page_of_states_explains_every_state_and_reason():
+def test_the_page_of_states_explains_every_state_and_reason() -> None:
     """A state or reason that shows in an export must be found on the page."""
     page = STATES_PAGE.read_text(encoding="utf-8")
     for word in (*State, *Reason):
