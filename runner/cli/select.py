@@ -12,7 +12,6 @@ from runner.store.protocol import Run
 
 _NUMBER: Final = re.compile(r"r([0-9]{1,18})")
 _NAME: Final = re.compile(r"(?P<job>[^@~]+)(?:@(?P<key>[^~]+))?(?:~(?P<fresh>[0-9]{1,9}))?")
-_DATA: Final = (".csv", ".jsonl")
 
 
 def matching(reference: str | None, runs: Sequence[Run]) -> list[Run]:
@@ -48,10 +47,10 @@ def job_name(reference: str) -> str | None:
     path = Path(reference)
     if path.suffix.lower() == ".toml" and path.is_file():
         return _name_in(path)
-    if path.suffix.lower() in _DATA:
-        # As runner.jobfile names a job that is made of a data file.
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0]).strip("-")[:64]
-    return None
+    # Imported here: it brings pydantic, which no help should wait for.
+    from runner.jobfile import data_job_name
+
+    return data_job_name(reference)
 
 
 def _found(reference: str, runs: Sequence[Run]) -> list[Run]:

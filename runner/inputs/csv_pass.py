@@ -10,16 +10,16 @@ to its row, so care decides:
 """
 
 import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
 from typing import Final
 
 from runner.errors import Problem
 from runner.inputs.encoding import printable
-from runner.inputs.lines import LINE_CAP, Overlong
+from runner.inputs.lines import LINE_CAP, Overlong, split_lines
 from runner.inputs.places import place_at, scan_csv
-from runner.inputs.reader import CAP_TEXT, Lines, Reread, reject_overlong
+from runner.inputs.reader import CAP_TEXT, Reread, reject_overlong
 from runner.inputs.rows import Layout, Reject, Row
 
 _NUL: Final = b"\0"
@@ -68,21 +68,23 @@ class CsvPass:
         delimiter: str,
         header_end: int,
         reread: Reread,
+        before: int,
     ) -> None:
+        """*before*: rows counted already; the first one here gets the number behind it."""
         self._layout = layout
         self._columns = columns
         self._delimiter = delimiter
         self._header_left = header_end
         self._reread = reread
-        self._number = 0
+        self._number = before
         self._line = 1
         """Of the first line that waits, or else of the next one to come."""
         self._waiting: list[bytes] = []
         """Lines of a record whose quote is still open."""
 
-    def read(self, lines: Lines) -> Iterator[Row | Reject]:
-        """All rows, good and bad, in order. *lines* start at the file's first."""
-        for piece in lines:
+    def read(self, blocks: Iterable[bytes]) -> Iterator[Row | Reject]:
+        """All rows, good and bad, in order. *blocks* start at the file's first."""
+        for piece in split_lines(blocks):
             if isinstance(piece, Overlong):
                 # Longer than any record may be, so what waits for its quote waits in vain.
                 yield from self._parse([], final=True)
@@ -196,7 +198,7 @@ class CsvPass:
         self._number += 1
         place = place_at(raw.decode(), offset, line)
         problem = Problem(self._layout.display, place.line, place.column, message)
-        return Reject(self._number, line, (problem,), raw)
+        return Reject(self._number, line, (problem,), self._layout.as_reject(raw))
 
 
 def _cells(count: int) -> str:

@@ -1,39 +1,63 @@
 """CSV: the header of a file, what separates its cells, and where a cell stands."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from runner.errors import Problem, WrongInput
 from runner.inputs.csv_pass import CsvPass, broken_quote
-from runner.inputs.delimiter import ONE_COLUMN, choose_delimiter, known_delimiter
-from runner.inputs.lines import LINE_CAP, Overlong
+from runner.inputs.csv_rewriting import Rewriting
+from runner.inputs.delimiter import ONE_COLUMN, choose_delimiter, known_delimiter, named_in
+from runner.inputs.encoding import printable
+from runner.inputs.lines import LINE_CAP, Overlong, split_lines
 from runner.inputs.places import place_at, scan_csv
-from runner.inputs.reader import CAP_TEXT, Lines, Reread
+from runner.inputs.reader import CAP_TEXT, Reader, Reread
 from runner.inputs.rows import Place, Reject, Row
+
+_DIFFERENCES_SHOWN: Final = 5
 
 
 class CsvReader:
     """Reads CSV under one header and delimiter."""
 
-    def __init__(self, display: str, head: Lines, delimiter: str | None) -> None:
-        """Settle the delimiter and read the header from *head*, the lines of the file.
+    def __init__(
+        self,
+        display: str,
+        head: Iterable[bytes],
+        delimiter: str | None,
+        *,
+        tabs: bool = False,
+        like: Reader | None = None,
+    ) -> None:
+        """Settle the delimiter and read the header from *head*, the blocks of the file.
+
+        *tabs*: the file is called .tsv. *like* reads the first of several files: this one needs
+        the same columns, and its rejects go below that header.
 
         Raises:
             UnicodeDecodeError: the file does not begin with UTF-8.
-            WrongInput: there is no usable header, or *delimiter* is none.
+            WrongInput: there is no usable header, its columns are not those of *like*, or
+                *delimiter* is none.
         """
         # The module's own limit (131,072) is for the whole process, and shorter than some prompts.
         csv.field_size_limit(max(csv.field_size_limit(), 2 * LINE_CAP))
         self.display = display
-        raws, complete = self._take_head(head)
+        raws, complete = self._take_head(split_lines(head))
         texts = [raw.decode() for raw in raws]
-        self._delimiter = (
-            choose_delimiter(texts, complete=complete)
-            if delimiter is None
-            else known_delimiter(delimiter)
-        )
+        named = named_in(texts[0]) if texts else None
+        if named is not None:
+            # No row and no header: as if the line were empty, so that all others keep their number.
+            texts[0] = "\n"
+        if delimiter is not None:
+            self._delimiter = known_delimiter(delimiter)
+        elif named is not None:
+            self._delimiter = known_delimiter(named)
+        else:
+            found = choose_delimiter(texts, complete=complete)
+            self._delimiter = self._of_tsv(texts, found) if tabs else found
         self.columns, self._header_end = self._read_header(texts)
         self.header = b"".join(raws[: self._header_end])
+        self._rewritten = None if like is None else self._rewriting(like)
 
     @property
     def delimiter(self) -> str | None:
@@ -46,14 +70,62 @@ class CsvReader:
         starts = scan_csv(text, self._delimiter).starts
         return place_at(text, starts[self.columns.index(name)], line)
 
-    def read(self, lines: Lines, reread: Reread) -> Iterator[Row | Reject]:
+    def as_reject(self, raw: bytes) -> bytes:
+        return raw if self._rewritten is None else self._rewritten.row(raw)
+
+    def read(
+        self, blocks: Iterable[bytes], reread: Reread, before: int = 0
+    ) -> Iterator[Row | Reject]:
         """See ``Reader.read``.
 
         Raises:
             UnicodeDecodeError: a line is not UTF-8.
         """
-        one_pass = CsvPass(self, self.columns, self._delimiter, self._header_end, reread)
-        return one_pass.read(lines)
+        one_pass = CsvPass(self, self.columns, self._delimiter, self._header_end, reread, before)
+        return one_pass.read(blocks)
+
+    def _of_tsv(self, texts: Sequence[str], found: str) -> str:
+        """The tab, unless the header has only *found*: then the file's name is wrong.
+
+        Raises:
+            WrongInput: it is.
+        """
+        header = next((text for text in texts if text.strip("\r\n")), "")
+        if "\t" not in header and found in header:
+            raise WrongInput(
+                f"{self.display} is called .tsv, but {found!r} separates its columns, not a tab",
+                where=f"{self.display}:{texts.index(header) + 1}",
+                how=f"call it .csv, or say so: --delimiter '{found}'",
+            )
+        return "\t"
+
+    def _rewriting(self, like: Reader) -> "Rewriting | None":
+        """How rows get below the header of *like*; None if they can stand there as they are.
+
+        Raises:
+            WrongInput: that header has other columns.
+        """
+        theirs = like.columns or ()
+        if set(theirs) != set(self.columns):
+            raise self._other_columns(like.display, theirs)
+        if theirs == self.columns and self.delimiter == like.delimiter:
+            return None
+        # Where nothing separates, there is one column: then no comma is written either.
+        return Rewriting(self.columns, self._delimiter, theirs, like.delimiter or ",")
+
+    def _other_columns(self, display: str, theirs: Sequence[str]) -> WrongInput:
+        lacking = [f'no "{printable(name)}"' for name in theirs if name not in self.columns]
+        surplus = [f'"{printable(name)}"' for name in self.columns if name not in theirs]
+        differences = [*lacking, *(f"{name} of its own" for name in surplus)]
+        shown = ", ".join(differences[:_DIFFERENCES_SHOWN])
+        more = len(differences) - _DIFFERENCES_SHOWN
+        return WrongInput(
+            f"{self.display} has other columns than {display}: "
+            + (f"{shown} and {more} more" if more > 0 else shown),
+            where=f"{self.display}:1",
+            why="all files of one input are read as one table",
+            how="give both the same columns, in any order, or make a job of each",
+        )
 
     def _read_header(self, texts: list[str]) -> tuple[tuple[str, ...], int]:
         """The names, and the number of lines up to the end of the header."""
@@ -103,7 +175,7 @@ class CsvReader:
             how="give every column a name of its own in the first line",
         )
 
-    def _take_head(self, lines: Lines) -> tuple[list[bytes], bool]:
+    def _take_head(self, lines: Iterable[list[bytes] | Overlong]) -> tuple[list[bytes], bool]:
         """Lines from the file's start, a cap's worth or so, and whether that is all of it."""
         head: list[bytes] = []
         size = 0

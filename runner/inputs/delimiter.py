@@ -5,6 +5,7 @@ list of names: a delimiter is believed if the header has it and the rows are as 
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +22,7 @@ _ROWS: Final = 50
 """Records looked at, the header included."""
 _EVIDENCE: Final = 3
 """Rows that it takes to call a header of one name too short."""
+_SEP_LINE: Final = re.compile(r'"?sep=([^\w"\r\n\0])"?[\r\n]*', re.IGNORECASE)
 _WORDS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|"}
 """What is hard to type in a shell, by name."""
 
@@ -38,6 +40,12 @@ def known_delimiter(wanted: str) -> str:
             how="give one character, or one of: comma, semicolon, tab, pipe",
         )
     return delimiter
+
+
+def named_in(line: str) -> str | None:
+    """The delimiter in a first line such as ``sep=;``, which Excel writes and reads; else None."""
+    found = _SEP_LINE.fullmatch(line)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from encodings.aliases import aliases
 from typing import Final, NoReturn
 
 from runner.errors import Problem, WrongInput
-from runner.inputs.source import Source
+from runner.inputs.gunzip import MAGIC
+from runner.inputs.origin import Origin
 
 UTF_8: Final = "utf-8"
 
@@ -26,7 +27,7 @@ _CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
 _COMMON: Final = ("cp1252", "mac_roman", "shift_jis")
 _BINARY: Final = (
     (b"PK\x03\x04", "a spreadsheet or another ZIP archive", "save it as CSV in UTF-8"),
-    (b"\x1f\x8b", "compressed with gzip", "unpack it first (gunzip)"),
+    (MAGIC, "compressed with gzip", "give it a name that ends in .gz: then it is unpacked"),
     (b"%PDF", "a PDF document", "save its text as CSV in UTF-8"),
 )
 
@@ -37,11 +38,17 @@ def choose_encoding(head: bytes, wanted: str | None, display: str) -> str:
     Raises:
         WrongInput: no encoding is called *wanted*, or the file is plainly in none that is read.
     """
-    if wanted is not None:
-        return _known(wanted)
+    known = None if wanted is None else _known(wanted)
     for magic, kind, how in _BINARY:
         if head.startswith(magic):
             raise WrongInput(f"{display} is {kind}, not a text file", how=how)
+    if known not in (None, UTF_8) and head.startswith(codecs.BOM_UTF8):
+        raise WrongInput(
+            f"{display} begins with the byte order mark of UTF-8, so it is not {known}",
+            how="leave --encoding out for it",
+        )
+    if known is not None:
+        return known
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         raise WrongInput(
             f"{display} is in UTF-32",
@@ -113,7 +120,7 @@ class _BadByte:
     """What surrounds it: from the start of its line, or from a little before it."""
 
 
-def refuse_encoding(source: Source, encoding: str) -> NoReturn:
+def refuse_encoding(source: Origin, encoding: str) -> NoReturn:
     """Find the first byte of the file that is not *encoding*, and refuse the file.
 
     Reads the file again from its start; to be called once reading it has failed.
@@ -151,7 +158,7 @@ def refuse_encoding(source: Source, encoding: str) -> NoReturn:
     )
 
 
-def _first_bad_byte(source: Source, encoding: str) -> _BadByte | None:
+def _first_bad_byte(source: Origin, encoding: str) -> _BadByte | None:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     cursor = _Cursor()
     offset, before = 0, b""

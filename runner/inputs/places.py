@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from runner.inputs.rows import Place
 
@@ -65,12 +65,13 @@ def _closing_quote(text: str, opening: int) -> int | None:
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
-def json_offset(text: str, path: str) -> int:
-    """The offset of the value at the dotted *path* in the JSON object *text*.
+def json_offset(text: str, path: str | None) -> int:
+    """The offset of the value at the dotted *path* in the JSON object *text*; None for all of it.
 
-    Where the path goes on but the text does not, that of the innermost value it leads to; of a
-    key that stands twice, the last, which is the one that counts.
+    Where the path goes on but the text does not, that of the innermost value it leads to.
     """
+    if path is None:
+        return len(text) - len(text.lstrip())
     best = ("", 0)
     for keys, offset in _json_values(text):
         joined = ".".join(keys)
@@ -84,6 +85,37 @@ def json_token(text: str, token: str) -> int:
     """The offset of the first bare *token* in *text*: not one inside a string."""
     tokens = _JSON_TOKEN.finditer(text)
     return next((match.start() for match in tokens if match.group() == token), 0)
+
+
+class RepeatedKey(NamedTuple):
+    """A key that stands in one object for the second time."""
+
+    name: str
+    offset: int
+
+
+def repeated_key(text: str) -> RepeatedKey | None:
+    """The first key that is not the first of its name in its object, anywhere in a valid *text*."""
+    names: list[set[str] | None] = []
+    """Of each object around the token; None for a list."""
+    key_next = False
+    for match in _JSON_TOKEN.finditer(text):
+        token = match.group()
+        if token in ("{", "["):
+            key_next = token == "{"
+            names.append(set() if key_next else None)
+        elif token in ("}", "]"):
+            names.pop()
+            key_next = False
+        elif token == ",":
+            key_next = names[-1] is not None
+        elif key_next and (here := names[-1]) is not None:
+            name = json.loads(token)
+            if name in here:
+                return RepeatedKey(name, match.start())
+            here.add(name)
+            key_next = False
+    return None
 
 
 def _json_values(text: str) -> Iterator[tuple[list[str], int]]:

@@ -7,9 +7,6 @@ from runner.errors import Problem
 from runner.inputs.lines import LINE_CAP, Overlong
 from runner.inputs.rows import Layout, Reject, Row
 
-Lines = Iterable[list[bytes] | Overlong]
-"""What ``split_lines`` yields."""
-
 Reread = Callable[[int, int], Iterator[bytes]]
 """From an offset and a length in the UTF-8 stream to those bytes, in blocks."""
 
@@ -17,7 +14,7 @@ CAP_TEXT = f"{LINE_CAP // (1024 * 1024)} MiB"
 
 
 class Reader(Layout, Protocol):
-    """One file's way from lines to rows. Its state is fixed when it is made: it may read twice."""
+    """One file's way from text to rows. Its state is fixed when it is made: it may read twice."""
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -29,10 +26,16 @@ class Reader(Layout, Protocol):
 
     @property
     def header(self) -> bytes:
-        """The header as it stands in the file; empty where there is none."""
+        """The top of a file of rejects: the header as it stands; empty where there is none."""
 
-    def read(self, lines: Lines, reread: Reread) -> Iterator[Row | Reject]:
-        """All rows of the file, good and bad, in order. *lines* start at the file's first."""
+    def read(
+        self, blocks: Iterable[bytes], reread: Reread, before: int = 0
+    ) -> Iterator[Row | Reject]:
+        """All rows of the file, good and bad, in order.
+
+        *blocks* are UTF-8 from the file's start, none of them empty or longer than the cap; rows
+        are numbered from *before* + 1.
+        """
 
 
 def reject_overlong(

@@ -31,6 +31,9 @@ class Layout(Protocol):
     def place(self, line: int, raw: bytes, name: str | None) -> Place:
         """Where the cell *name* of the row *raw* stands, which starts on *line*."""
 
+    def as_reject(self, raw: bytes) -> bytes:
+        """The row *raw* as it is to stand in a file of rejects, below the table's header."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -42,12 +45,13 @@ class Reject:
     """The line it starts on, from 1."""
     problems: tuple[Problem, ...]
     raw: bytes
-    """The row as read, line end included, in UTF-8; of a row over the cap only its start."""
+    """The row for a file of rejects, line end included, in UTF-8: as read, wherever that can stand
+    below the table's header. Of a row over the cap only its start."""
     reread: Callable[[], Iterator[bytes]] | None = None
     """For a row over the cap: reads all of it from the file again, in blocks."""
 
     def pieces(self) -> Iterator[bytes]:
-        """The whole row for a file of rejects: verbatim, and always with a line end.
+        """The whole row for a file of rejects, always with a line end.
 
         In UTF-8, whatever the encoding of the file; a row over the cap comes in blocks.
 
@@ -71,13 +75,13 @@ class Row(Struct, frozen=True, gc=False):
     line: int
     """The line it starts on, from 1. A quoted cell may run over several."""
     cells: dict[str, object]
-    """CSV: text by column, in the header's order. JSONL: the object as it stands."""
+    """CSV: text by column, in the order of its own header. JSON: the object as it stands."""
     raw: bytes
     """The row as read, line end included, in UTF-8."""
     layout: Layout
 
     def place(self, name: str | None = None) -> Place:
-        """Where the cell *name* stands (JSONL: a dotted path); the row's start without a name.
+        """Where the cell *name* stands (JSON: a dotted path); the row's start without a name.
 
         Where there is no such cell, the place of the nearest thing around it.
         """
@@ -94,7 +98,7 @@ class Row(Struct, frozen=True, gc=False):
 
     def reject(self, problems: Sequence[Problem]) -> Reject:
         """This row as one that cannot be used."""
-        return Reject(self.number, self.line, tuple(problems), self.raw)
+        return Reject(self.number, self.line, tuple(problems), self.layout.as_reject(self.raw))
 
 
 @dataclass(frozen=True, slots=True)

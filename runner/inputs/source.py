@@ -1,4 +1,4 @@
-"""The file itself: opened safely, read in blocks, and known again by stamp and digest.
+"""The file itself: opened safely, read in blocks, and known again by its stamp.
 
 A file is read more than once (all of it is validated before any of it is loaded), so each pass has
 to notice when it is not the same file any more (FAULTS.md §3, F43).
@@ -6,7 +6,6 @@ to notice when it is not the same file any more (FAULTS.md §3, F43).
 
 import difflib
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Generator, Iterator
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from runner.errors import WrongInput
-
-BLOCK: Final = 256 * 1024
-"""Bytes read at a time."""
+from runner.inputs.origin import BLOCK, Origin, changed
 
 _KINDS: Final = (
     (stat.S_ISFIFO, "a pipe (FIFO)"),
@@ -42,82 +39,41 @@ class Stamp:
         return cls(status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
 
 
-class Source:
+class Source(Origin):
     """A regular file that is read from its start, once or several times."""
 
-    def __init__(self, path: Path, display: str) -> None:
+    def __init__(self, path: Path, display: str, *, packed: bool = False) -> None:
         """Look at the file, without reading it.
 
         Raises:
             WrongInput: there is none, it may not be read, or it is no regular file.
         """
-        self.path = path
-        self.display = display
-        self.bytes_read = 0
-        """Of the present or latest pass."""
-        self._digest: str | None = None
+        super().__init__(path, display, packed=packed)
         with self._open() as file:
             self.stamp = Stamp.of(os.fstat(file.fileno()))
 
-    def blocks(self) -> Generator[bytes, None, None]:
-        """One pass over the file's bytes; when it is over or closed, ``digest`` is known.
+    @property
+    def size(self) -> int:
+        return self.stamp.size
 
-        Raises:
-            WrongInput: the file changed since it was first looked at, or cannot be read.
-        """
-        self._digest = None
-        self.bytes_read = 0
-        seen = hashlib.sha256()
-        try:
-            for block in self.read_again():
-                seen.update(block)
-                self.bytes_read += len(block)
-                yield block
-        finally:
-            self._digest = seen.hexdigest()
-
-    def read_again(self) -> Generator[bytes, None, None]:
-        """As ``blocks``, for a second look: leaves digest and ``bytes_read`` alone."""
+    def _as_they_lie(self) -> Generator[bytes, None, None]:
         with self._open() as file:
             self._compare(os.fstat(file.fileno()))
             while block := self._read(file):
                 yield block
             self._compare(os.fstat(file.fileno()))
-        self.check_unchanged()
+        self._compare_now()
 
-    def digest(self) -> str:
-        """SHA-256, in hex, over exactly the bytes that the latest pass read.
-
-        Raises:
-            ValueError: no pass is over yet: a bug of the caller's.
-        """
-        if self._digest is None:
-            raise ValueError(f"{self.display}: a digest needs a pass that has ended")
-        return self._digest
-
-    def check_unchanged(self, digest: str | None = None) -> None:
-        """Compare the file with what it was at first; with *digest*, also the latest pass.
-
-        Raises:
-            WrongInput: it is another file now, or holds something else.
-        """
+    def _compare_now(self) -> None:
         try:
             status = os.stat(self.path)
         except OSError:
-            raise self._changed() from None
+            raise changed(self.display) from None
         self._compare(status)
-        if digest is not None and digest != self.digest():
-            raise self._changed()
 
     def _compare(self, status: os.stat_result) -> None:
         if Stamp.of(status) != self.stamp:
-            raise self._changed()
-
-    def _changed(self) -> WrongInput:
-        return WrongInput(
-            f"{self.display} changed while it was being read",
-            how="wait until nothing writes to it any more, then give the same command again",
-        )
+            raise changed(self.display)
 
     def _read(self, file: BinaryIO) -> bytes:
         try:

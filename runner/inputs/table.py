@@ -1,4 +1,4 @@
-"""A prompt file as a table: opened once, read as often as wanted, a chunk at a time.
+"""Prompts as a table, from one file or several: opened once, read as often as wanted, in chunks.
 
     table = open_table(Path("prompts.csv"))
     for chunk in table.chunks():
@@ -10,45 +10,19 @@
 Plain blocking code: the caller takes one chunk per hop to a worker thread (PERFORMANCE.md §1).
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import hashlib
+from bisect import bisect_left
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
-from runner.errors import WrongInput
-from runner.inputs.csv_rows import CsvReader
-from runner.inputs.encoding import choose_encoding, refuse_encoding, to_utf8
-from runner.inputs.jsonl_rows import JsonlReader
-from runner.inputs.lines import Overlong, split_lines
-from runner.inputs.reader import Reader
-from runner.inputs.rows import Chunk, Reject, Row
-from runner.inputs.source import Source
+from runner.inputs.origin import changed
+from runner.inputs.prompt_file import PromptFile, open_file
+from runner.inputs.rows import Chunk
 
 CHUNK: Final = 1000
 """Rows per chunk."""
-
-_Lines = Iterator[list[bytes] | Overlong]
-_MakeReader = Callable[[str, _Lines, str | None], Reader]
-
-
-def _csv_reader(display: str, head: _Lines, delimiter: str | None) -> Reader:
-    return CsvReader(display, head, delimiter)
-
-
-def _jsonl_reader(display: str, _head: _Lines, delimiter: str | None) -> Reader:
-    if delimiter is not None:
-        raise WrongInput(
-            f"{display} is JSON Lines, which has no delimiter", how="leave --delimiter out"
-        )
-    return JsonlReader(display)
-
-
-FORMATS: Final[dict[str, tuple[str, _MakeReader]]] = {
-    ".csv": ("csv", _csv_reader),
-    ".jsonl": ("jsonl", _jsonl_reader),
-}
-"""By the end of the file's name, in lower case: what the format is called, and who reads it."""
 
 
 def open_table(
@@ -67,134 +41,133 @@ def open_table(
     Raises:
         WrongInput: there is no such file, or it cannot be read as a table; says how to go on.
     """
-    source = Source(path, display or str(path))
-    format_, make_reader = _format_of(path, source.display)
-    with closing(source.read_again()) as blocks:
-        first = next(blocks, b"")
-        name = choose_encoding(first, encoding, source.display)
-        lines = split_lines(to_utf8(chain((first,), blocks), name))
-        try:
-            reader = make_reader(source.display, lines, delimiter)
-        except UnicodeError:
-            refuse_encoding(source, name)
-    return Table(source, format_, name, reader)
-
-
-def _format_of(path: Path, display: str) -> tuple[str, _MakeReader]:
-    found = FORMATS.get(path.suffix.lower())
-    if found is None:
-        known = " or ".join(FORMATS)
-        raise WrongInput(
-            f"{display}: what kind of file this is cannot be told from its name",
-            why=f"a prompt file is called something{known.replace(' or ', ' or something')}",
-            how="rename it, or save it in one of these formats",
-        )
-    return found
+    return Table([open_file(path, encoding=encoding, delimiter=delimiter, display=display)])
 
 
 class Table:
-    """One prompt file: its shape, and its rows as often as they are wanted."""
+    """Prompts of one shape: what they look like, and their rows as often as they are wanted."""
 
-    def __init__(self, source: Source, format_: str, encoding: str, reader: Reader) -> None:
-        """For ``open_table``."""
-        self._source = source
-        self._reader = reader
-        self.format: Final = format_
-        """``csv`` or ``jsonl``."""
-        self.encoding: Final = encoding
+    def __init__(self, files: Sequence[PromptFile], display: str | None = None) -> None:
+        """*files*, one at least, in the order in which they are read.
+
+        All but the first were opened ``like`` the first. *display* is what messages call them
+        together; by default the first and the number of others.
+        """
+        self._files: Final = tuple(files)
+        self._display = display or together([file.display for file in files])
+        self._ends: list[int] = []
+        """The number of the last row of each file that the present or latest pass has read."""
+        self._reached = 0
+        """How many files that pass has begun to read."""
+
+    @property
+    def format(self) -> str:
+        """``csv``, ``tsv``, ``jsonl`` or ``json``; of the first file, like all that follow."""
+        return self._files[0].format.name
+
+    @property
+    def encoding(self) -> str:
         """Python's name of it: ``utf-8``, ``utf-16``, or what was asked for."""
-
-    @property
-    def path(self) -> Path:
-        return self._source.path
-
-    @property
-    def display(self) -> str:
-        """The file as the user named it."""
-        return self._source.display
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file, when it was opened."""
-        return self._source.stamp.size
+        return self._files[0].encoding
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """The header, in order; None for JSON Lines, where each row brings its own names."""
-        return self._reader.columns
+        """The header, in order; None for JSON, where each row brings its own names."""
+        return self._files[0].reader.columns
 
     @property
     def delimiter(self) -> str | None:
-        """What separates the cells; None if nothing does: one column, or JSON Lines."""
-        return self._reader.delimiter
+        """What separates the cells; None if nothing does: one column, or JSON."""
+        return self._files[0].reader.delimiter
 
     @property
     def header(self) -> bytes:
-        """The header as it stands in the file, in UTF-8: the top of a file of rejects."""
-        return self._reader.header
+        """The top of a file of rejects, in UTF-8: the header as it stands; nothing for JSON."""
+        return self._files[0].reader.header
+
+    @property
+    def rejects_suffix(self) -> str:
+        """How the name of a file of rejects should end, so that it can be read again."""
+        return self._files[0].format.rejects
+
+    @property
+    def path(self) -> Path:
+        """Of the first file."""
+        return self._files[0].origin.path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of all files; what a command must not write over."""
+        return tuple(file.origin.path for file in self._files)
+
+    @property
+    def display(self) -> str:
+        """What messages call all of it."""
+        return self._display
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, when they were opened; packed ones as they lie."""
+        return sum(file.origin.size for file in self._files)
+
+    def display_of(self, number: int) -> str:
+        """What messages call the file that row *number* stands in, as the latest pass found."""
+        return self._files[min(bisect_left(self._ends, number), len(self._files) - 1)].display
 
     def chunks(self, size: int = CHUNK) -> Generator[Chunk, None, None]:
         """One pass over all rows, *size* at a time, good and bad together. Blocks.
 
-        A bad row is a reject, never an exception.
+        A bad row is a reject, never an exception. Numbers go on from file to file, lines do not;
+        no chunk has rows of two files.
 
         Raises:
-            WrongInput: the file as a whole is at fault: not in its encoding, without any row,
-                changed since ``open_table``, or it cannot be read. Chunks that came before do
-                not count then.
+            WrongInput: a file as a whole is at fault: not in its encoding, without any row,
+                damaged, changed since it was opened, or it cannot be read. Chunks that came
+                before do not count then.
         """
-        empty = True
-        with closing(self._source.blocks()) as blocks:
-            items = self._reader.read(self._lines(blocks), self._reread)
-            while batch := self._take(items, size):
-                empty = False
-                rows = [item for item in batch if isinstance(item, Row)]
-                rejects = [item for item in batch if isinstance(item, Reject)]
-                yield Chunk(rows, rejects, self._source.bytes_read)
-        if empty:
-            what = "is empty" if self.columns is None else "has a header but no rows"
-            raise WrongInput(
-                f"{self.display} {what}", how="write one row for each prompt and try again"
-            )
+        self._ends = []
+        self._reached = 0
+        rows = bytes_before = 0
+        for file in self._files:
+            self._reached += 1
+            with closing(file.chunks(size, rows)) as chunks:
+                for chunk in chunks:
+                    rows += len(chunk.rows) + len(chunk.rejects)
+                    yield Chunk(chunk.rows, chunk.rejects, bytes_before + chunk.bytes_read)
+            self._ends.append(rows)
+            bytes_before += file.origin.bytes_read
 
     def digest(self) -> str:
         """SHA-256, in hex, over exactly the bytes that the latest pass read.
 
-        A pass that was closed early counts with what it had read: as much as another one that
-        is closed behind the same row.
+        Of several files, over their digests. A pass that was closed early counts with what it had
+        read: as much as another one that is closed behind the same row.
 
         Raises:
             ValueError: no pass has ended yet: a bug of the caller's.
         """
-        return self._source.digest()
+        digests = [file.origin.digest() for file in self._files[: max(1, self._reached)]]
+        if len(self._files) == 1:
+            return digests[0]
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def check_unchanged(self, digest: str | None = None) -> None:
-        """Make sure that this is still the file that was opened: size, time of change, inode.
+        """Make sure that this is still what was opened: size, time of change, inode of each file.
 
         *digest*: of an earlier pass; the latest must have read the same bytes.
 
         Raises:
             WrongInput: it changed while it was being read.
         """
-        self._source.check_unchanged(digest)
+        for file in self._files:
+            file.origin.check_unchanged()
+        if digest is not None and digest != self.digest():
+            raise changed(self.display)
 
-    def _take(self, items: Iterator[Row | Reject], size: int) -> list[Row | Reject]:
-        try:
-            return list(islice(items, size))
-        except UnicodeError:
-            refuse_encoding(self._source, self.encoding)
 
-    def _lines(self, blocks: Iterable[bytes]) -> _Lines:
-        return split_lines(to_utf8(blocks, self.encoding))
-
-    def _reread(self, offset: int, length: int) -> Iterator[bytes]:
-        """*length* bytes from *offset* of the UTF-8 stream, read from the file once more."""
-        with closing(self._source.read_again()) as blocks:
-            for block in to_utf8(blocks, self.encoding):
-                piece = block[offset : offset + length] if offset < len(block) else b""
-                offset = max(0, offset - len(block))
-                length -= len(piece)
-                if piece:
-                    yield piece
-                if not length:
-                    return
+def together(displays: Sequence[str]) -> str:
+    """What messages call several files; the first by its name."""
+    first, *others = displays
+    if not others:
+        return first
+    return f"{first} and {others[0] if len(others) == 1 else f'{len(others)} other files'}"

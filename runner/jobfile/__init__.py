@@ -5,8 +5,9 @@
 Nothing is sent, stored or remembered here.
 """
 
-from runner.jobfile.assemble import open_input
-from runner.jobfile.job import InputSpec, Job, Overrides, PromptSpec
+from runner.jobfile.find import data_job_name
+from runner.jobfile.inputs import open_input
+from runner.jobfile.job import InputFile, InputSpec, Job, Overrides, PromptSpec
 from runner.jobfile.load import load_job
 from runner.jobfile.rows import Checked, Expander, checked_rows
 from runner.jobfile.schema import Format
@@ -15,11 +16,13 @@ __all__ = [
     "Checked",
     "Expander",
     "Format",
+    "InputFile",
     "InputSpec",
     "Job",
     "Overrides",
     "PromptSpec",
     "checked_rows",
+    "data_job_name",
     "load_job",
     "open_input",
 ]

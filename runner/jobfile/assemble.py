@@ -6,14 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from runner import money
-from runner.errors import WrongInput
-from runner.inputs.table import Table, open_table
-from runner.jobfile.columns import check_columns, check_parameters
-from runner.jobfile.find import relative
+from runner.inputs import stdin
+from runner.inputs.table import together
+from runner.jobfile.columns import check_columns, check_parameters, wanted_columns
 from runner.jobfile.findings import Findings, shown
+from runner.jobfile.inputs import find_files, look_at
 from runner.jobfile.job import InputSpec, Job, Overrides, PromptSpec
 from runner.jobfile.reading import Tables
-from runner.jobfile.schema import Format, InputTable
+from runner.jobfile.schema import Format
 from runner.jobfile.targets import build_targets, left_out
 
 
@@ -36,7 +36,7 @@ def assemble(tables: Tables, folders: Folders, given: Overrides, findings: Findi
         WrongInput: with all that was found wrong, here and when the tables were read.
     """
     targets, notes = build_targets(tables.targets, tables.request, findings)
-    spec = None if tables.input is None else _input(tables, tables.input, folders, given, findings)
+    spec = _input(tables, folders, given, findings)
     limits = tables.limits
     budget = _nanos(limits.budget_usd, given.budget_usd, "budget", findings)
     hold = _nanos(limits.max_hold_usd, given.max_hold_usd, "hold limit", findings)
@@ -67,33 +67,26 @@ def assemble(tables: Tables, folders: Folders, given: Overrides, findings: Findi
 
 
 def _input(
-    tables: Tables, table: InputTable, folders: Folders, given: Overrides, findings: Findings
-) -> InputSpec:
-    file = Path(os.path.normpath(folders.home / table.file))
+    tables: Tables, folders: Folders, given: Overrides, findings: Findings
+) -> InputSpec | None:
+    if tables.input is None:
+        return None
+    table = tables.input
+    check_parameters(table, tables.prompt, findings)
+    found = find_files(table.file, folders.home, findings)
+    files = tuple(file.as_input(folders.input_display) for file in found)
     spec = InputSpec(
-        file=file,
-        display=folders.input_display or relative(file),
+        files=files,
+        display=together([file.display for file in files]) if files else stdin.DISPLAY,
         encoding=given.encoding or table.encoding,
         delimiter=given.delimiter or table.delimiter,
+        columns=wanted_columns(table, tables.prompt),
         parameters=table.parameters,
     )
-    check_parameters(table, tables.prompt, findings)
-    try:
-        check_columns(open_input(spec), table, tables.prompt, findings)
-    except WrongInput as error:
-        findings.add_input(("input", "file"), error)
+    opened = look_at(spec, found, findings)
+    if opened is not None:
+        check_columns(opened, table, tables.prompt, findings)
     return spec
-
-
-def open_input(spec: InputSpec) -> Table:
-    """The table of a job's input.
-
-    Raises:
-        WrongInput: there is no such file, or it cannot be read as a table.
-    """
-    return open_table(
-        spec.file, display=spec.display, encoding=spec.encoding, delimiter=spec.delimiter
-    )
 
 
 def _nanos(

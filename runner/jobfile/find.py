@@ -1,5 +1,6 @@
-"""What JOB on the command line means: a job file, a data file, or the name of a job."""
+"""What JOB on the command line means: a job file, a data file, ``-``, or the name of a job."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,15 @@ from typing import Final
 
 from runner import resources
 from runner.errors import WrongInput
+from runner.inputs.formats import SUFFIXES, is_prompt_file
+from runner.inputs.stdin import DISPLAY, STDIN
+from runner.jobfile import values
 from runner.jobfile.findings import nearest
 
-DATA_SUFFIXES: Final = (".csv", ".jsonl")
+STDIN_NAME: Final = "stdin"
+"""The job that standard input alone makes."""
+
+_KINDS: Final = "a job file (.toml) nor a data file (.csv, .tsv, .jsonl, .json, or .gz of these)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,31 +24,48 @@ class Source:
     """The file that JOB stands for."""
 
     path: Path
-    """Absolute."""
+    """Absolute; of standard input, the workspace."""
     display: str
     """As the person wrote it, or relative to the current folder."""
     is_data: bool = False
     """A data file, to be asked without any job file."""
+    is_stdin: bool = False
+    """As *is_data*, for standard input."""
     is_shipped: bool = False
     """It came with runner; its folder may be read-only."""
 
 
 def find(ref: str, workspace: Path) -> Source:
-    """The file that *ref* stands for: a path, or a job of *workspace*, or a shipped one.
+    """The file that *ref* stands for: a path, ``-``, or a job of *workspace*, or a shipped one.
 
     Raises:
         WrongInput: there is no such file or job, or it is of a kind that cannot be read.
     """
+    if ref == STDIN:
+        return Source(path=workspace.absolute(), display=DISPLAY, is_data=True, is_stdin=True)
     path = Path(ref)
-    suffix = path.suffix.lower()
-    if suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         return Source(path=_existing(path, "job file", (".toml",)), display=ref)
-    if suffix in DATA_SUFFIXES:
-        return Source(path=_existing(path, "data file", DATA_SUFFIXES), display=ref, is_data=True)
+    if is_prompt_file(ref):
+        return Source(path=_existing(path, "data file", SUFFIXES), display=ref, is_data=True)
     if path.name != ref or path.is_file():
-        what = "neither a job file (.toml) nor a data file (.csv, .jsonl)"
-        raise WrongInput(f"{ref} is {what}" if path.exists() else f"there is no file {ref}")
+        there = path.exists()
+        raise WrongInput(f"{ref} is neither {_KINDS}" if there else f"there is no file {ref}")
     return _named(ref, workspace)
+
+
+def data_job_name(ref: str) -> str | None:
+    """The name of the job that *ref* makes without a job file; None if it is no data file.
+
+    Whether there is such a file is not looked at.
+    """
+    if ref == STDIN:
+        return STDIN_NAME
+    if not is_prompt_file(ref):
+        return None
+    stem = Path(ref).name.split(".")[0]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-")[:64]
+    return name if values.is_name(name) else "prompts"
 
 
 def _named(name: str, workspace: Path) -> Source:
@@ -68,7 +92,8 @@ def _existing(path: Path, kind: str, suffixes: Iterable[str]) -> Path:
     """
     if path.is_file():
         return path.absolute()
-    beside = [p.name for p in _folder(path.parent) if p.suffix.lower() in suffixes]
+    names = [p.name for p in _folder(path.parent)]
+    beside = [name for name in names if name.lower().endswith(tuple(suffixes))]
     raise WrongInput(f"there is no {kind} {path}{nearest(path.name, beside)}")
 
 

@@ -37,15 +37,27 @@ class Overrides:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputSpec:
-    """The file of prompts and how to read it."""
+class InputFile:
+    """One of the files of prompts."""
 
-    file: Path
+    path: Path
     """Absolute."""
     display: str
     """What messages call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """The prompts and how to read them."""
+
+    files: tuple[InputFile, ...]
+    """In the order in which they are read as one table; none: standard input."""
+    display: str
+    """What messages call them together."""
     encoding: str | None
     delimiter: str | None
+    columns: tuple[str, ...]
+    """Those that a header must have, where there is one."""
     parameters: tuple[str, ...]
     """Columns that override the request fields of the same names."""
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from runner.errors import Problem, WrongInput
-from runner.jobfile import values
+from runner.inputs.stdin import STDIN
 from runner.jobfile.assemble import Folders, assemble
-from runner.jobfile.find import Source, find
+from runner.jobfile.find import Source, data_job_name, find
 from runner.jobfile.findings import Findings
 from runner.jobfile.job import Job, Overrides
 from runner.jobfile.positions import Path as Key
@@ -44,7 +44,7 @@ def load_job(ref: str, *, workspace: Path, overrides: Overrides | None = None) -
     given = overrides or Overrides()
     source = find(ref, workspace)
     if source.is_data:
-        return _of_data_file(source, workspace, given)
+        return _of_data_file(ref, source, workspace, given)
     for flag, value in (
         ("--provider", given.provider),
         ("--model", given.model),
@@ -61,7 +61,7 @@ def load_job(ref: str, *, workspace: Path, overrides: Overrides | None = None) -
     return assemble(tables, _folders(source, workspace), given, findings)
 
 
-def _of_data_file(source: Source, workspace: Path, given: Overrides) -> Job:
+def _of_data_file(ref: str, source: Source, workspace: Path, given: Overrides) -> Job:
     """A job made of a data file and flags, named after the file.
 
     Raises:
@@ -70,16 +70,17 @@ def _of_data_file(source: Source, workspace: Path, given: Overrides) -> Job:
     if given.provider is None or given.model is None:
         raise WrongInput(
             f"{source.display} is a data file, and nothing says whom to ask",
-            how=f"runner run {source.display} --provider claude --model claude-sonnet-4-0",
+            how=f"runner run {ref} --provider claude --model claude-sonnet-4-0",
         )
-    document = {
-        "name": _name_of(source.path),
-        "input": {"file": str(source.path)},
+    document: dict[str, object] = {
+        "name": data_job_name(ref),
+        "input": {"file": STDIN if source.is_stdin else str(source.path)},
         "prompt": {"column": given.column or "prompt"},
         "targets": [{"provider": given.provider, "model": given.model}],
     }
     findings = _FlagFindings(source.display)
-    folders = Folders(source.path.parent, workspace.absolute(), input_display=source.display)
+    home = source.path if source.is_stdin else source.path.parent
+    folders = Folders(home, workspace.absolute(), input_display=source.display)
     return assemble(read_tables(document, findings), folders, given, findings)
 
 
@@ -109,11 +110,6 @@ class _FlagFindings(Findings):
         if not self._said:
             return super().error()
         return WrongInput("; ".join(self._said), how=self.how)
-
-
-def _name_of(path: Path) -> str:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0]).strip("-")[:64]
-    return stem if values.is_name(stem) else "prompts"
 
 
 def _read(source: Source) -> str:

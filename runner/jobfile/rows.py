@@ -81,7 +81,7 @@ class Expander:
         self._overriding = job.input.parameters
         self._key_columns = tuple(key_columns) or job.key_columns
         self._key_is_prompt = set(self._key_columns) <= set(job.prompt.columns)
-        self._kinds = _kinds(job.targets) if table.format == "csv" else {}
+        self._kinds = _kinds(job.targets) if table.columns is not None else {}
         self._plans: dict[bytes, _Plan] = {}
 
     def expand(self, row: Row) -> InputRow | list[Problem]:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from runner import money
 from runner.errors import WrongInput
 from runner.inputs.delimiter import known_delimiter
+from runner.inputs.stdin import STDIN
 from runner.jobfile.findings import nearest, shown
 
 DATE_PLACEHOLDER: Final = "{{date}}"
@@ -105,6 +106,22 @@ def names(value: object) -> tuple[str, ...]:
         if column in listed[:number]:
             raise _said(f"names {shown(column)} twice")
     return tuple(listed)
+
+
+def files(value: object) -> str | tuple[str, ...]:
+    """The name of a file or a pattern for several, or a list of these, none twice."""
+    listed = [value] if isinstance(value, str) else value
+    wrong = _wrong("must be the name of a file, a pattern such as data/*.csv, or a list of these")
+    if not isinstance(listed, list) or not listed:
+        raise wrong
+    for number, file in enumerate(listed):
+        if not isinstance(file, str) or not file.strip():
+            raise wrong
+        if file in listed[:number]:
+            raise _said(f"names {shown(file)} twice")
+    if STDIN in listed and len(listed) > 1:
+        raise _said(f'"{STDIN}" is standard input, which cannot be read together with files')
+    return value if isinstance(value, str) else tuple(listed)
 
 
 def number(value: object) -> int | float:

@@ -27,6 +27,7 @@ class Conflict:
 
     position: int
     line: int
+    first_position: int
     first_line: int
 
 
@@ -64,9 +65,9 @@ class ConflictFinder:
         """Every row that contradicts the first one of its key."""
         for bucket in self._buckets:
             bucket.seek(0)
-            first: dict[bytes, tuple[bytes, int]] = {}
+            first: dict[bytes, tuple[bytes, int, int]] = {}
             while record := bucket.read(_RECORD.size):
                 key, asked, position, line = _RECORD.unpack(record)
-                first_asked, first_line = first.setdefault(key, (asked, line))
+                first_asked, *before = first.setdefault(key, (asked, position, line))
                 if asked != first_asked:
-                    yield Conflict(position, line, first_line)
+                    yield Conflict(position, line, *before)

@@ -97,15 +97,17 @@ async def check_input(
             rejects cannot be written.
         TryLater: the disk is full.
     """
-    table = open_input(job)
+    # Standard input may keep us waiting; a stop must be able to break in.
+    table = await anyio.to_thread.run_sync(open_input, job, abandon_on_cancel=True)
     if skip_bad is not None:
-        refuse_rejects_file(skip_bad, table.path)
+        for path in table.paths:
+            refuse_rejects_file(skip_bad, path)
     checked = await check(job, table, tell, key_columns=key_columns)
     if checked.rejected and skip_bad is None:
         raise WrongInput(
             f"{table.display}: {checked.rejected:,} of {checked.rows:,} rows cannot be asked",
             why="nothing was queued and nothing was sent",
-            how="correct them, or ask only the others: --skip-bad rejects" + table.path.suffix,
+            how="correct them, or ask only the others: --skip-bad rejects" + table.rejects_suffix,
         )
     if skip_bad is not None:
         await _write_rejects(job, key_columns, table, checked, skip_bad)
@@ -139,11 +141,16 @@ async def check(
             rejected += len(rejects)
         conflicts = {}
         for found in finder.conflicts():
+            file, first_file = (
+                table.display_of(found.position),
+                table.display_of(found.first_position),
+            )
+            first = f"{'line ' if file == first_file else f'{first_file}:'}{found.first_line}"
             message = (
-                f"asks something else under the same key as line {found.first_line}; "
+                f"asks something else under the same key as {first}; "
                 "name the columns that tell them apart in [input] key"
             )
-            conflicts[found.position] = Problem(table.display, found.line, 1, message)
+            conflicts[found.position] = Problem(file, found.line, 1, message)
     for _, problem in sorted(conflicts.items()):
         tell(problem)
     return Checked(

@@ -20,7 +20,7 @@ def refuse_rejects_file(path: Path, source: Path) -> None:
         raise WrongInput(f"--skip-bad {path} is a folder", how="name a file in it")
     if not path.parent.is_dir():
         raise WrongInput(f"--skip-bad {path}: there is no folder {path.parent}", how="create it")
-    if path.exists() and path.samefile(source):
+    if path.exists() and source.exists() and path.samefile(source):
         raise WrongInput(
             f"--skip-bad {path} is the input itself",
             why="the rows that can be asked would be lost from it",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.errors import WrongInput
 from runner.inputs.csv_rows import CsvReader
-from runner.inputs.lines import LINE_CAP, Overlong, split_lines
+from runner.inputs.lines import LINE_CAP
 from runner.inputs.places import scan_csv
 from runner.inputs.rows import Reject, Row
 from runner.inputs.table import open_table
@@ -31,8 +31,8 @@ def _never(offset: int, length: int) -> Iterator[bytes]:
     raise AssertionError(f"nothing here is over the cap: {offset}, {length}")
 
 
-def _in_blocks(raw: bytes, size: int) -> Iterator[list[bytes] | Overlong]:
-    return split_lines([raw[i : i + size] for i in range(0, len(raw), size)])
+def _in_blocks(raw: bytes, size: int) -> list[bytes]:
+    return [raw[i : i + size] for i in range(0, len(raw), size)]
 
 
 @given(
@@ -94,7 +94,7 @@ def test_no_line_of_a_broken_file_is_lost(body: str, block: int) -> None:
     """Whatever the mistakes, each row is loaded or rejected; a dropped one is a lost prompt."""
     header = b"prompt,brand\n"
     raw = header + body.encode()
-    found = list(CsvReader("p.csv", [[header]], ",").read(_in_blocks(raw, block), _never))
+    found = list(CsvReader("p.csv", [header], ",").read(_in_blocks(raw, block), _never))
     kept = b"".join(item.raw for item in found)
     # Only lines without anything on them belong to no row.
     assert kept.replace(b"\r", b"\n").replace(b"\n\n", b"\n").split() == raw[len(header) :].split()
@@ -104,7 +104,7 @@ def test_no_line_of_a_broken_file_is_lost(body: str, block: int) -> None:
         assert lines[item.line - 1] == item.raw.splitlines(keepends=True)[0]
         if isinstance(item, Reject):
             assert all(1 <= p.line <= len(lines) and p.column >= 1 for p in item.problems)
-    again = list(CsvReader("p.csv", [[header]], ",").read(_in_blocks(raw, 1000), _never))
+    again = list(CsvReader("p.csv", [header], ",").read(_in_blocks(raw, 1000), _never))
     assert [item.raw for item in again] == [item.raw for item in found]
 
 
@@ -199,7 +199,7 @@ def test_a_row_of_many_lines_over_the_cap_is_cut_off_wherever_blocks_fall() -> N
         raw = header + b'"' + (b"x" * 9_999 + b"\n") * (size // 10_000) + b'",x\nwhy?,x\n'
         outcomes = set()
         for block in (100_000, 256 * 1024, LINE_CAP):
-            reader = CsvReader("p.csv", [[header]], ",")
+            reader = CsvReader("p.csv", [header], ",")
             items = list(reader.read(_in_blocks(raw, block), _never))
             outcomes.add(tuple((type(item), item.line) for item in items))
             assert isinstance(items[0], Reject)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import WrongInput
-from runner.inputs.source import BLOCK
+from runner.inputs.origin import BLOCK
 from runner.inputs.table import open_table
 from tests.inputs.reading import all_of, read, write
 

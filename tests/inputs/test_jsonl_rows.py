@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.errors import WrongInput
 from runner.inputs.jsonl_rows import JsonlReader
-from runner.inputs.lines import LINE_CAP, split_lines
+from runner.inputs.lines import LINE_CAP
 from runner.inputs.paths import Miss, get_path
 from runner.inputs.rows import Reject, Row
 from tests.inputs.reading import complaints, read, write, written_out
@@ -34,7 +34,7 @@ def _never(offset: int, length: int) -> Iterator[bytes]:
 
 def _items(raw: bytes, block: int = 1000) -> list[Row | Reject]:
     blocks = [raw[i : i + block] for i in range(0, len(raw), block)]
-    return list(JsonlReader("p.jsonl").read(split_lines(blocks), _never))
+    return list(JsonlReader("p.jsonl").read(blocks, _never))
 
 
 @given(
@@ -90,12 +90,16 @@ def test_the_place_of_a_nested_value_is_found(tmp_path: Path) -> None:
     )
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
-    """The decoder cannot tell; what is asked is at least what the place points to."""
-    row = _items(b'{"a": 1, "a": 2}')[0]
-    assert isinstance(row, Row)
-    assert row.cells == {"a": 2}
-    assert row.place("a").column == 15
+def test_a_key_that_stands_twice_makes_a_bad_row(tmp_path: Path) -> None:
+    """The decoder keeps the last value: the user may have meant the other, and pays for this."""
+    data = '{"é": "x: y", "a": 1, "a" : 2}\n{"t": [{"role": "u", "role": "a"}]}\n{"a": 1}\n'
+    rows, rejects = read(write(tmp_path / "p.jsonl", data))
+    assert [row.cells for row in rows] == [{"a": 1}]
+    assert complaints(rejects) == [
+        'p.jsonl:1:23: the key "a" stands twice in one object: which one counts?',
+        'p.jsonl:2:22: the key "role" stands twice in one object: which one counts?',
+    ]
+    assert written_out(rejects).decode() == data.removesuffix('{"a": 1}\n')
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import Exit, WrongInput
-from runner.inputs.source import BLOCK, Source
+from runner.inputs.origin import BLOCK
+from runner.inputs.source import Source
 from runner.inputs.table import open_table
 from tests.inputs.reading import write
 

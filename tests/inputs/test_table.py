@@ -1,5 +1,6 @@
 """A table as its callers use it: chunks, digests, and memory that does not grow."""
 
+import gzip
 import tracemalloc
 from pathlib import Path
 
@@ -153,14 +154,20 @@ def test_memory_does_not_grow_with_the_file_nor_with_its_longest_line(
 
 @given(
     st.binary(max_size=60) | st.text(alphabet='a,;"\n\r\0{}[]:1é\ufeff', max_size=60),
-    st.sampled_from(["p.csv", "p.jsonl"]),
+    st.sampled_from(["p.csv", "p.tsv", "p.jsonl", "p.json", "p.csv.gz", "p.json.gz"]),
+    st.booleans(),
     st.sampled_from([None, "cp1252", "utf-16", "shift_jis", "utf-7"]),
 )
 def test_no_file_whatever_ends_in_anything_but_rows_or_a_clear_refusal(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes | str, name: str, encoding: str | None
+    tmp_path_factory: pytest.TempPathFactory,
+    content: bytes | str,
+    name: str,
+    packed: bool,
+    encoding: str | None,
 ) -> None:
     """A traceback tells a user nothing, and a hang less."""
-    path = write(tmp_path_factory.getbasetemp() / name, content)
+    data = content.encode() if isinstance(content, str) else content
+    path = write(tmp_path_factory.getbasetemp() / name, gzip.compress(data) if packed else data)
     try:
         table = open_table(path, encoding=encoding)
         rows, rejects = all_of(table)

@@ -61,7 +61,7 @@ def test_every_setting_of_a_job_file_arrives(workspace: Workspace) -> None:
     assert (job.name, job.path) == ("brand-watch", "jobs/x.toml")
     assert job.description == "What assistants say"
     assert job.run_key(NOON) == "night-2026-11-21"
-    assert job.input.file == workspace.root / "rows.jsonl"
+    assert [file.path for file in job.input.files] == [workspace.root / "rows.jsonl"]
     assert job.input.display == "rows.jsonl"
     assert job.input.encoding == "utf-8"
     assert job.input.parameters == ("max_output_tokens",)
@@ -196,7 +196,7 @@ def test_a_shipped_job_writes_into_the_workspace(workspace: Workspace) -> None:
     job = workspace.load("demo")
     shipped = resources.shipped_job("demo")
     assert shipped is not None
-    assert job.input.file == shipped.parent / "demo.csv"
+    assert [file.path for file in job.input.files] == [shipped.parent / "demo.csv"]
     assert job.output_dir.is_relative_to(workspace.root)
 
 
@@ -208,7 +208,11 @@ def test_a_shipped_job_writes_into_the_workspace(workspace: Workspace) -> None:
         ("jobs/brand.toml", "there is no job file jobs/brand.toml; did you mean brand-watch.toml?"),
         ("nowhere/x.toml", "there is no job file nowhere/x.toml"),
         ("row.csv", "there is no data file row.csv; did you mean rows.csv?"),
-        ("notes.txt", "notes.txt is neither a job file (.toml) nor a data file (.csv, .jsonl)"),
+        (
+            "notes.txt",
+            "notes.txt is neither a job file (.toml) nor a data file "
+            "(.csv, .tsv, .jsonl, .json, or .gz of these)",
+        ),
         ("jobs/x.yaml", "there is no file jobs/x.yaml"),
     ],
 )

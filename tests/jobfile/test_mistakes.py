@@ -86,7 +86,7 @@ from tests.jobfile.workspace import MINIMAL, Workspace
         ),
         (
             '[prompt]\nmessage_chain = "brand"',
-            "8:1: prompt.message_chain: needs a JSONL input: a CSV cell is text",
+            "8:1: prompt.message_chain: needs a JSON input (.jsonl, .json): a CSV cell is text",
         ),
         ("retry = 3", "7:1: targets[0].retry: unknown setting"),
     ],
@@ -142,7 +142,25 @@ def test_a_mistake_is_named_with_its_place(workspace: Workspace, added: str, sai
         ('[input]\nfile = "../rows.csv"\n', "", "1:1: input.file: is missing"),
         ("../rows.csv", "../row.csv", "3:1: input.file: no such file: row.csv; did you mean"),
         ("../rows.csv", "../jobs", "3:1: input.file: jobs is a folder, not a file"),
-        ('file = "../rows.csv"', 'file = ["a.csv"]', "3:1: input.file: must be text in quotes"),
+        ('file = "../rows.csv"', 'file = ["../rows.csv", "a.csv"]', "3:24: input.file[1]: no such"),
+        ('file = "../rows.csv"', "file = 3", "3:1: input.file: must be the name of a file, a patt"),
+        ('file = "../rows.csv"', 'file = ["../rows.csv", ""]', "3:1: input.file: must be the name"),
+        ('file = "../rows.csv"', "file = []", "3:1: input.file: must be the name of a file"),
+        (
+            'file = "../rows.csv"',
+            'file = ["../rows.csv", "../rows.csv"]',
+            '3:1: input.file: names "../rows.csv" twice',
+        ),
+        (
+            'file = "../rows.csv"',
+            'file = ["../rows.csv", "-"]',
+            '3:1: input.file: "-" is standard input, which cannot be read together with files',
+        ),
+        (
+            'file = "../rows.csv"',
+            'file = "../nights/*.csv"',
+            '3:1: input.file: no file matches "../nights/*.csv" in jobs',
+        ),
         (
             '"../rows.csv"',
             '"../rows.csv"\nkey = ["id", "brnd"]',

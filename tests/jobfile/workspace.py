@@ -29,7 +29,7 @@ class Workspace:
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.root / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
 

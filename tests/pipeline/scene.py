@@ -108,12 +108,12 @@ class Scene:
     def limited(self, **ceiling: int) -> None:
         """Post within these limits from now on."""
         self.posting = Posting(run=self.run, ceiling=Ceiling(**ceiling))
-        self.poster = Poster(self.engine, self.posting)
+        self.poster = Poster(self.engine, [self.posting])
 
     def on(self, store: Any) -> Poster:
         """A poster whose engine works on *store* instead; the engine's signals stay."""
         self.engine = replace(self.engine, store=store)
-        self.poster = Poster(self.engine, self.posting)
+        self.poster = Poster(self.engine, [self.posting])
         return self.poster
 
     def strike(self, fault: Fault, *, post: bool = True, **how: Any) -> None:
@@ -121,10 +121,18 @@ class Scene:
         call = SimCall.TASK_POST if post else SimCall.TASK_GET
         self.account.faults.arm(Strike(fault=fault, call=call, **how))
 
-    async def fetch_due(self, limit: int = 100) -> list[Ending]:
-        """Ask for what is due and store what came of it, as the stages do."""
-        taken = await claim(self.engine, limit)
-        endings = [await fetch(self.engine, task) for task in taken]
+    async def fetch_all(self) -> list[Ending]:
+        """Ask for everything that is due, as the stage does; nothing is stored."""
+        endings = []
+        while taken := await claim(self.engine, 100):
+            for task in taken:
+                endings.append(await fetch(self.engine, task))
+                self.engine.signals.speculative -= not task.ready
+        return endings
+
+    async def fetch_due(self) -> list[Ending]:
+        """Ask for everything that is due and store what came of it."""
+        endings = await self.fetch_all()
         if endings:
             await store_group(self.engine, endings)
         return endings
@@ -204,7 +212,9 @@ async def engine_at(
             post_timeout=timedelta(seconds=2),
         )
         posting = Posting(run=run, ceiling=Ceiling())
-        yield Scene(clock, path, store, account, engine, posting, Poster(engine, posting), targets)
+        yield Scene(
+            clock, path, store, account, engine, posting, Poster(engine, [posting]), targets
+        )
 
 
 @asynccontextmanager

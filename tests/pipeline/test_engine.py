@@ -7,7 +7,7 @@ import pytest
 
 from runner.errors import CredentialsRefused, Exit, RunnerError, StoreBroken, TryLater
 from runner.pacing import Pacer, Priority
-from runner.pipeline.engine import Signals, plain
+from runner.pipeline.engine import Shortage, Signals, plain
 from runner.store.protocol import Idle
 from tests.pipeline.scene import Scene
 from tests.support.clock import ManualClock
@@ -74,8 +74,16 @@ def test_of_many_errors_the_one_that_matters_comes_out() -> None:
 def test_room_for_money_is_looked_for_again_after_each_booking() -> None:
     """Otherwise a budget that answers have freed would stay unused until the next start."""
     signals = Signals()
-    assert signals.room
-    signals.no_room, signals.no_room_at = Idle.BUDGET, signals.bookings
-    assert not signals.room
+    assert signals.room(1)
+    signals.shortages[1] = Shortage(Idle.BUDGET, signals.bookings)
+    assert not signals.room(1)
     signals.bookings += 1
-    assert signals.room
+    assert signals.room(1)
+
+
+def test_a_run_without_room_keeps_no_other_from_posting() -> None:
+    """Each run has its own budget; one that is spent must not hold the rest of the night."""
+    signals = Signals()
+    signals.shortages[1] = Shortage(Idle.BUDGET, signals.bookings)
+    assert signals.room(2)
+    assert (signals.no_room(1), signals.no_room(2)) == (Idle.BUDGET, None)

@@ -1,30 +1,54 @@
 """Asking for posted tasks: what each answer means, at any age, across restarts and outages."""
 
+import asyncio
 import zlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from runner.api.errors import MoneyBlocked, Unreachable
 from runner.api.fetching import Finished, Gone, Running, Unclear
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
+from runner.pacing import Priority
 from runner.pipeline.account import heed, probe_once, silence_wait_s
-from runner.pipeline.poller import LEASE, claim, claims_wanted, ending_of, fetch
+from runner.pipeline.poller import (
+    LEASE,
+    SPECULATIVE,
+    claim,
+    claims_wanted,
+    ending_of,
+    fetch,
+    poll,
+)
+from runner.pipeline.ready import Trust, ask_list
+from runner.pipeline.writer import write
 from runner.simulator import scenario as simulated
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
-from runner.store.protocol import Answered, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.store.protocol import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import RemoteId
 from tests.api.loopback import http, serving
 from tests.api.replies import entry, envelope
-from tests.pipeline.scene import DAY, HOUR, MINUTE, Scene, engine_at, lasting, staged
+from tests.pipeline.scene import (
+    AT_ONCE,
+    CLAUDE,
+    DAY,
+    HOUR,
+    MINUTE,
+    Scene,
+    engine_at,
+    lasting,
+    staged,
+)
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 SECOND = timedelta(seconds=1)
 
@@ -338,3 +362,37 @@ async def test_only_the_clock_moving_by_days_does_no_harm(
         clock.set_wall(start + 4 * DAY)
         await scene.fetch_due()
         assert await scene.states() == {State.COMPLETED: 2}
+
+
+async def test_asks_by_age_do_not_keep_ready_results_from_being_fetched(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """On a slow account posting takes every call it can get, and asks by age wait for it to end;
+    what the list shows goes before posting, so it must find a free fetcher."""
+    async with staged(tmp_path, clock, latency=lasting(10 * HOUR)) as scene:
+        await scene.load(120)
+        while await scene.poster.post_next():
+            pass
+        scene.account.change(replace(scene.account.scenario, latency=AT_ONCE))
+        await scene.load(["quick one?", "quick two?"])
+        await scene.poster.post_next()
+        clock.advance(2 * MINUTE)
+        engine = scene.engine
+        send, receive = anyio.create_memory_object_stream[Ending](1_000)
+
+        async def post_for_ever() -> None:
+            await engine.unless_stopped(saturate)
+
+        async def saturate() -> None:
+            while True:
+                await engine.pacer.take(Priority.POST)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(post_for_ever())
+            group.create_task(poll(engine, send))
+            group.create_task(write(engine, receive))
+            await until(lambda: engine.signals.speculative == SPECULATIVE)
+            await ask_list(engine, CLAUDE.endpoint.provider, Trust())
+            await until(lambda: scene.sql("SELECT 1 FROM tasks WHERE state = 'completed'"))
+            engine.signals.stop()

@@ -210,11 +210,11 @@ async def test_a_budget_stops_posting_until_answers_turn_out_cheaper(scene: Scen
         money = (await scene.status()).money
         assert money.charged + money.reserved + money.at_risk <= budget
         assert await scene.poster.post_next() is None
-        assert scene.engine.signals.no_room is Idle.BUDGET
-        assert not scene.engine.signals.room
+        assert scene.engine.signals.no_room(scene.run.id) is Idle.BUDGET
+        assert not scene.engine.signals.room(scene.run.id)
         scene.clock.advance(MINUTE)
         await scene.fetch_due()
-        assert scene.engine.signals.room
+        assert scene.engine.signals.room(scene.run.id)
     assert waves > 1
     states = await scene.states()
     assert states[State.PENDING] > 0
@@ -254,7 +254,7 @@ async def test_no_call_is_spent_on_finding_out_that_there_is_no_room(scene: Scen
     scene.limited(hold=100 * RESERVE)
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.poster.work())
-        await until(lambda: scene.engine.signals.no_room)
+        await until(lambda: scene.engine.signals.no_room(scene.run.id))
         spent, began = scene.engine.signals.calls, scene.clock.monotonic()
         await until(lambda: scene.clock.monotonic() > began + 60)
         assert scene.engine.signals.calls == spent

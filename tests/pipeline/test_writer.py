@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from runner.lifecycle import State
-from runner.pipeline.poller import claim, fetch
+from runner.pipeline.poller import claim
 from runner.pipeline.writer import LINGER_S, MOST, store_group, write
 from runner.store.protocol import Ending
 from tests.pipeline.full_disk import FullDisk
@@ -21,7 +21,7 @@ async def answers(scene: Scene, count: int) -> list[Ending]:
     while await scene.poster.post_next():
         pass
     scene.clock.advance(MINUTE)
-    return [await fetch(scene.engine, task) for task in await claim(scene.engine, count)]
+    return await scene.fetch_all()
 
 
 async def test_what_comes_together_is_stored_together(scene: Scene) -> None:

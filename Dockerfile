@@ -1,0 +1,25 @@
+# The checkout with its locked packages, each checked by its hash; nothing is built.
+FROM python:3.12-slim
+
+ENV PYTHONPATH=/opt/runner \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /opt/runner
+
+COPY requirements.lock ./
+RUN python -m pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: \
+    --requirement requirements.lock
+
+COPY pyproject.toml LICENSE ./
+COPY migrations ./migrations
+COPY jobs ./jobs
+COPY runner ./runner
+RUN python -m compileall -q runner
+
+# Workspace, store and exports; a volume that is mounted here gets this owner.
+RUN useradd --uid 1000 --create-home runner && mkdir /data && chown runner:runner /data
+USER runner
+WORKDIR /data
+
+ENTRYPOINT ["python", "-m", "runner"]
+CMD ["help"]
