@@ -92,6 +92,25 @@ def test_the_simulator_serves_until_it_is_stopped_and_ends_well(
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize(("host", "here"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])
+def test_a_simulator_for_other_machines_is_announced_and_warned_about(
+    host: str, here: str, tmp_path: Path
+) -> None:
+    """The next container must reach it; elsewhere nobody should open it unaware."""
+    argv = ["-m", "runner", "simulate", "--host", host, "--port", "0", "--json"]
+    with start(*argv, cwd=tmp_path) as process:
+        try:
+            said = json.loads(line_of(process))
+            with urllib.request.urlopen(f"{said['url']}/simulator/ledger") as reply:
+                assert json.load(reply)
+        finally:
+            process.terminate()
+        _, errors = process.communicate(timeout=20)
+    assert said["url"] == f"http://{here}:{said['port']}"
+    assert errors.startswith("warning: whoever reaches port")
+    assert host in errors
+
+
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     """The simulator of yesterday is still running."""
     with start("-m", "runner", "simulate", "--port", "0", "--json", cwd=tmp_path) as first:

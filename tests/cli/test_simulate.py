@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def options(**given: Any) -> "SimulateOptions":
     values: SimulateOptions = {
+        "host": "127.0.0.1",
         "port": 0,
         "latency": None,
         "error_rate": None,
@@ -53,6 +54,7 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
         (["--speed", "fast"], "--speed"),
         (["--scenario", "nowhere.toml"], "nowhere.toml"),
         (["--port", "70000"], "--port"),
+        (["--host", "no-such-host.invalid", "--port", "0"], "no-such-host.invalid"),
     ],
 )
 def test_a_flag_that_cannot_be_read_is_named(argv: list[str], word: str, folder: Path) -> None:

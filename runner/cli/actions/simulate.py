@@ -1,6 +1,7 @@
 """``runner simulate``: serves a simulated account until somebody stops it."""
 
 import asyncio
+import ipaddress
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.errors import Exit
+from runner.settings import is_loopback
 from runner.simulator.account import Account
 from runner.simulator.journal import open_account
 from runner.simulator.readers import scenario_from_options, scenario_from_toml
 from runner.simulator.scenario import Scenario
-from runner.simulator.server import serve
+from runner.simulator.server import SimulatorServer, serve
 
 if TYPE_CHECKING:
     from runner.cli.commands.simulate import SimulateOptions
@@ -29,7 +31,7 @@ def simulate(session: Session, given: "SimulateOptions") -> Exit:
         session.voice.secrets.add(given["password"])
     scenario = scenario_of(given)
     with open_account(given["account"], scenario=scenario) as account:
-        asyncio.run(_until_stopped(session, account, given["port"]))
+        asyncio.run(_until_stopped(session, account, given["host"], given["port"]))
     return Exit.DONE
 
 
@@ -57,14 +59,30 @@ def scenario_of(given: "SimulateOptions") -> Scenario:
     return scenario
 
 
-async def _until_stopped(session: Session, account: Account, port: int) -> None:
+async def _until_stopped(session: Session, account: Account, host: str, port: int) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with serve(account, port=port) as server:
-        _tell(session, account, server.url, server.port)
+    async with serve(account, host=host, port=port) as server:
+        _tell(session, account, _url_from_here(server, host), server.port)
+        if not is_loopback(host):
+            session.voice.warn(
+                f"whoever reaches port {server.port} of {host} can use this account and order "
+                "faults in it; what is sent there is not encrypted"
+            )
         await stopped.wait()
+
+
+def _url_from_here(server: SimulatorServer, host: str) -> str:
+    """The base URL, for this machine where *host* stands for all its addresses."""
+    try:
+        everywhere = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return server.url
+    if not everywhere:
+        return server.url
+    return f"http://[::1]:{server.port}" if ":" in host else f"http://127.0.0.1:{server.port}"
 
 
 def _tell(session: Session, account: Account, url: str, port: int) -> None:

@@ -13,6 +13,7 @@ from runner.errors import Exit
 class SimulateOptions(TypedDict):
     """The options of `simulate`."""
 
+    host: str
     port: int
     latency: str | None
     error_rate: str | None
@@ -28,11 +29,18 @@ class SimulateOptions(TypedDict):
 
 @verb("simulate")
 @click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where to listen; 0.0.0.0 lets other machines and containers in.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     default=8801,
     show_default=True,
-    help="Where to listen on 127.0.0.1; 0 takes a free port.",
+    help="The port there; 0 takes a free one.",
 )
 @click.option("--latency", metavar="TIME", help='How long answers take: 2s, "lognormal 20s 1.2".')
 @click.option("--error-rate", metavar="SHARE", help="Share of tasks that fail: 2% or 0.02.")
