@@ -35,9 +35,11 @@ CREATE TABLE workers (
     ended_at   INTEGER
 ) STRICT;
 
+-- source is the job file as last run, so that later commands find the job again; '' if there is none.
 CREATE TABLE jobs (
-    id   INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
+    id     INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE runs (
@@ -50,8 +52,22 @@ CREATE TABLE runs (
     key_columns TEXT    NOT NULL,
     tries       INTEGER NOT NULL CHECK (tries > 0),
     created_at  INTEGER NOT NULL,
+    pruned_at   INTEGER,
     UNIQUE (job_id, key, fresh)
 ) STRICT;
+
+-- A person's word to post nothing: for one run, for a job (its later runs too), or, with neither
+-- named, for the whole store.
+CREATE TABLE pauses (
+    id        INTEGER PRIMARY KEY,
+    job_id    INTEGER REFERENCES jobs,
+    run_id    INTEGER REFERENCES runs,
+    paused_at INTEGER NOT NULL,
+    until     INTEGER,
+    reason    TEXT    NOT NULL DEFAULT '',
+    CHECK (job_id IS NULL OR run_id IS NULL)
+) STRICT;
+CREATE UNIQUE INDEX pauses_once ON pauses (coalesce(job_id, 0), coalesce(run_id, 0));
 
 CREATE TABLE targets (
     id               INTEGER PRIMARY KEY,
@@ -290,6 +306,7 @@ END;
 
 -- The documented view: one line per task, stable names, the same words as exports and --json.
 -- The answer is that of a completed task's last attempt; cost_nanousd is what all its attempts cost.
+-- Where `prune` deleted prompt and answer, both are NULL and the reason, if there was none, is pruned.
 CREATE VIEW results_v1 AS
 SELECT j.name AS job,
        r.key AS run_key,
@@ -298,11 +315,11 @@ SELECT j.name AS job,
        g.name AS target,
        substr(g.endpoint, instr(g.endpoint, '/') + 1,
               instr(substr(g.endpoint, instr(g.endpoint, '/') + 1), '/') - 1) AS provider,
-       coalesce(json_extract(p.body, '$.model_name'), g.model) AS model,
+       coalesce(json_extract(p.body, '$.model_name'), a.model, g.model) AS model,
        t.sample AS sample,
        t.turn AS turn,
        t.state AS state,
-       nullif(t.reason, '') AS reason,
+       coalesce(nullif(t.reason, ''), iif(p.task_id IS NULL, 'pruned', NULL)) AS reason,
        a.code AS error_code,
        a.message AS error_message,
        t.attempt AS attempts,
@@ -331,6 +348,6 @@ SELECT j.name AS job,
   JOIN runs r ON r.id = t.run_id
   JOIN jobs j ON j.id = r.job_id
   JOIN targets g ON g.id = t.target_id
-  JOIN payloads p ON p.task_id = t.id
+  LEFT JOIN payloads p ON p.task_id = t.id
   LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
   LEFT JOIN results s ON s.task_id = t.id AND s.attempt = t.attempt AND t.state = 'completed';

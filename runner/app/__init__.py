@@ -6,27 +6,48 @@ One start of a job ends when nothing can be done any more, when its time is over
 stops it; whatever it leaves is in the store, and the next start goes on from there.
 """
 
+from runner.app.daemon import Watch, work
 from runner.app.dry import dry_run
-from runner.app.running import retry_run, run_job
+from runner.app.limits import Limits
+from runner.app.loading import load_job
+from runner.app.running import refuse_twice, retry_run, run_job, run_jobs
+from runner.app.steps import Step, collect, submit
 from runner.app.values import (
     DryRun,
     Failures,
+    Loaded,
     Progress,
     Reporter,
     RunOptions,
     RunSummary,
+    StepSummary,
     StopSwitch,
+    Working,
+    WorkSummary,
 )
 
 __all__ = [
     "DryRun",
     "Failures",
+    "Limits",
+    "Loaded",
     "Progress",
     "Reporter",
     "RunOptions",
     "RunSummary",
+    "Step",
+    "StepSummary",
     "StopSwitch",
+    "Watch",
+    "WorkSummary",
+    "Working",
+    "collect",
     "dry_run",
+    "load_job",
+    "refuse_twice",
     "retry_run",
     "run_job",
+    "run_jobs",
+    "submit",
+    "work",
 ]

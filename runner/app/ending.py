@@ -55,8 +55,8 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
         return signals.blocked
     if signals.withheld is not None and status.states[State.POSTED]:
         return signals.withheld
-    if pending and not signals.room:
-        return _limit_reached(signals, pending)
+    if pending and not signals.room(status.run.id):
+        return _limit_reached(signals.no_room(status.run.id), pending)
     if not waiting(status):
         return None
     if not signals.reached and signals.unreachable is not None:
@@ -74,8 +74,8 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
     return None
 
 
-def _limit_reached(signals: Signals, pending: int) -> MoneyStopped:
-    hold = signals.no_room is Idle.HOLD
+def _limit_reached(short_of: Idle | None, pending: int) -> MoneyStopped:
+    hold = short_of is Idle.HOLD
     which, flag = ("max_hold_usd", "--max-hold") if hold else ("budget_usd", "--budget")
     return MoneyStopped(
         f"{which} leaves no room for another task; {pending:,} are not posted",

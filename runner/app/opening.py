@@ -132,12 +132,15 @@ async def running_engine(
 async def _simulator(store: Path, settings: Settings) -> AsyncIterator[str]:
     """A simulated account that lives in a file beside the store; yields its base URL."""
     from runner.simulator.journal import open_account
+    from runner.simulator.latency import Latency, Shape
     from runner.simulator.scenario import Scenario
     from runner.simulator.server import serve
 
+    # A rehearsal should be over soon: its answers come within a few seconds.
+    soon = Latency(Shape.LOGNORMAL, 1.0, 0.5)
     account = open_account(
         store.with_name(f"{store.stem}.account.jsonl"),
-        scenario=Scenario(calls_per_minute=settings.calls_per_minute),
+        scenario=Scenario(calls_per_minute=settings.calls_per_minute, latency=soon),
     )
     try:
         async with serve(account) as server:

@@ -1,45 +1,57 @@
-"""One start of a job, from its input to its exports."""
+"""One start of a job, or of several together, from their inputs to their exports."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
-
-import anyio
 
 from runner.app.ending import exit_of, reason_of
 from runner.app.exporting import check_export, export_job_run
+from runner.app.loading import check_inputs, queue
 from runner.app.opening import OwnStore, own_store, running_engine
-from runner.app.starting import begin_run, ceiling_of, for_run, plan_run
+from runner.app.starting import ceiling_of, plan_run
+from runner.app.stopping import store_may_be_full, unless_stopped
 from runner.app.supervisor import supervise
-from runner.app.values import Reporter, RunOptions, RunSummary, StoppedEarly, StopSwitch
+from runner.app.values import Reporter, RunOptions, RunSummary, StopSwitch
 from runner.clock import Clock
-from runner.errors import Exit, TryLater
+from runner.errors import WrongInput
 from runner.jobfile.job import Job
 from runner.lifecycle import State
 from runner.pipeline.engine import Posting, Signals
-from runner.pipeline.loader import LoadReport, check_input, load
+from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
-from runner.store.protocol import RetryFilter, Run, RunStatus, StoreUnwritable
+from runner.store.protocol import RetryFilter, Run, RunStatus
 from runner.store.sqlite.store import SqliteStore
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
 class Start:
-    """One start: what it was asked, with what, and what it has come to so far."""
+    """What one start of some jobs has, and what it has come to so far."""
 
-    job: Job
-    options: RunOptions
     settings: Settings
     clock: Clock
     reporter: Reporter
     stop: StopSwitch
+    signals: Signals | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Part:
+    """One job's part in a start."""
+
+    job: Job
+    options: RunOptions
+    run: Run
     load: LoadReport | None = None
     retried: int = 0
-    signals: Signals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """Where the other runs of a job stood before the work."""
+
+    part: Part
+    others: list[RunStatus]
 
 
 async def run_job(
@@ -60,33 +72,65 @@ async def run_job(
         CredentialsRefused: login or password is missing.
         StoreBroken: the store cannot be used.
     """
-    start = Start(
-        job=job, options=options, settings=settings, clock=clock, reporter=reporter, stop=stop
+    (summary,) = await run_jobs(
+        [(job, options)], settings=settings, clock=clock, reporter=reporter, stop=stop
     )
+    return summary
 
-    async def prepare(store: SqliteStore) -> Run:
+
+async def run_jobs(
+    jobs: Sequence[tuple[Job, RunOptions]],
+    *,
+    settings: Settings,
+    clock: Clock,
+    reporter: Reporter,
+    stop: StopSwitch,
+) -> list[RunSummary]:
+    """The same for several jobs in one engine: all are checked before a row of any is queued.
+
+    How long to wait is what the first job's options say.
+
+    Raises:
+        WrongInput: as ``run_job``, for any of them, or a job is named twice.
+        As ``run_job``.
+    """
+    start = Start(settings=settings, clock=clock, reporter=reporter, stop=stop)
+    refuse_twice(jobs)
+
+    async def prepare(store: SqliteStore) -> list[Part]:
         # Whatever may be refused is looked at before the first row is queued.
-        planned = await plan_run(store, job, options, settings, clock)
-        if options.export:
-            check_export(job, planned, options)
-        source = None
-        if options.key is None:
-            source = await check_input(
-                for_run(job, planned),
-                reporter.problem,
-                key_columns=planned.key_columns,
-                skip_bad=options.skip_bad,
+        planned = []
+        for job, options in jobs:
+            run = await plan_run(store, job, options, settings, clock)
+            if options.export:
+                check_export(job, run, options)
+            planned.append((job, run, options))
+        sources = await check_inputs(planned, reporter)
+        parts = []
+        for (job, run, options), source in zip(planned, sources, strict=True):
+            begun, load = await queue(
+                store, job, run, source, options, settings=settings, clock=clock
             )
-        run = await begin_run(store, job, planned, clock)
-        if source is not None:
-            start.load = await load(
-                store, for_run(job, run), run, source, clock=clock, limit=options.limit
-            )
-        if options.changed is not None:
-            await store.decide_changes(run.id, options.changed, now=clock.now())
-        return run
+            parts.append(Part(job=job, options=options, run=begun, load=load))
+        return parts
 
-    return await _carry_out(start, prepare)
+    return await _carry_out(start, jobs[0][1], prepare)
+
+
+def refuse_twice(jobs: Sequence[tuple[Job, RunOptions]]) -> None:
+    """
+    Raises:
+        WrongInput: two of *jobs* are the same one.
+    """
+    seen: set[str] = set()
+    for job, _ in jobs:
+        if job.name in seen:
+            raise WrongInput(
+                f"the job {job.name} is named twice",
+                why="two job files of one name, or one file given twice, are the same run",
+                how="name each once; jobs that differ need names that differ",
+            )
+        seen.add(job.name)
 
 
 async def retry_run(
@@ -105,59 +149,77 @@ async def retry_run(
     Raises:
         As ``run_job``, but for the input, which is not read.
     """
-    start = Start(
-        job=job, options=options, settings=settings, clock=clock, reporter=reporter, stop=stop
-    )
+    start = Start(settings=settings, clock=clock, reporter=reporter, stop=stop)
 
-    async def prepare(store: SqliteStore) -> Run:
-        start.retried = await store.retry(run.id, which, now=clock.now(), dry=False)
-        return run
+    async def prepare(store: SqliteStore) -> list[Part]:
+        retried = await store.retry(run.id, which, now=clock.now(), dry=False)
+        return [Part(job=job, options=options, run=run, retried=retried)]
 
-    return await _carry_out(start, prepare)
+    (summary,) = await _carry_out(start, options, prepare)
+    return summary
 
 
-async def _carry_out(start: Start, prepare: Callable[[SqliteStore], Awaitable[Run]]) -> RunSummary:
+async def _carry_out(
+    start: Start, options: RunOptions, prepare: Callable[[SqliteStore], Awaitable[list[Part]]]
+) -> list[RunSummary]:
     began = start.clock.monotonic()
     async with AsyncExitStack() as stack:
-        with _store_may_be_full(start.settings):
-            own, run = await _unless_stopped(start.stop, partial(_open, start, stack, prepare))
-            return await _go_on(start, own, run, began)
+        with store_may_be_full(start.settings):
+            opening = partial(_open, start, stack, options, prepare)
+            own, parts = await unless_stopped(start.stop, opening)
+            return await _go_on(start, own, parts, began)
 
 
 async def _open(
-    start: Start, stack: AsyncExitStack, prepare: Callable[[SqliteStore], Awaitable[Run]]
-) -> tuple[OwnStore, Run]:
+    start: Start,
+    stack: AsyncExitStack,
+    options: RunOptions,
+    prepare: Callable[[SqliteStore], Awaitable[list[Part]]],
+) -> tuple[OwnStore, list[Part]]:
     own = await stack.enter_async_context(
-        own_store(start.settings, wait_lock_s=start.options.wait_lock_s, clock=start.clock)
+        own_store(start.settings, wait_lock_s=options.wait_lock_s, clock=start.clock)
     )
     return own, await prepare(own.store)
 
 
-async def _go_on(start: Start, own: OwnStore, run: Run, began: float) -> RunSummary:
+async def _go_on(
+    start: Start, own: OwnStore, parts: Sequence[Part], began: float
+) -> list[RunSummary]:
     store = own.store
-    others = [other for other in await store.runs(job=run.job) if other.id != run.id]
-    before = [await store.status(other.id) for other in others]
-    status = await store.status(run.id)
-    start.reporter.begun(run, start.load, status)
-    late_answers = any(other.states[State.POSTED] for other in before)
-    if start.stop.exit is None and (_can_move(status) or late_answers):
-        await _work(start, own, run, late_answers=late_answers)
-    status = await store.status(run.id)
-    after = [await store.status(other.id) for other in others]
-    changed = [new for old, new in zip(before, after, strict=True) if old.states != new.states]
+    before = []
+    late_answers = can_move = False
+    for part in parts:
+        others = [run for run in await store.runs(job=part.run.job) if run.id != part.run.id]
+        before.append(_Before(part, [await store.status(run.id) for run in others]))
+        late_answers |= any(other.states[State.POSTED] for other in before[-1].others)
+        status = await store.status(part.run.id)
+        can_move |= _can_move(status)
+        start.reporter.begun(part.run, part.load, status)
+    if start.stop.exit is None and (can_move or late_answers):
+        await _work(start, own, parts, late_answers=late_answers)
+    return [await _summary(start, store, each, began) for each in before]
+
+
+async def _summary(start: Start, store: SqliteStore, before: _Before, began: float) -> RunSummary:
+    part = before.part
+    status = await store.status(part.run.id)
+    after = [await store.status(other.run.id) for other in before.others]
+    changed = [
+        new for old, new in zip(before.others, after, strict=True) if old.states != new.states
+    ]
     files = []
-    if start.options.export:
+    if part.options.export:
         for touched in (status, *changed):
-            files += await export_job_run(store, start.job, touched.run, start.options)
+            files += await export_job_run(store, part.job, touched.run, part.options)
     reason = reason_of(start.signals, status) if start.signals else None
     return RunSummary(
         status=status,
         others=tuple(changed),
         left_over=sum(other.states[State.PENDING] for other in after),
-        load=start.load,
-        exit=exit_of((status, *changed), start.options, reason=reason, stop=start.stop),
+        load=part.load,
+        exit=exit_of((status, *changed), part.options, reason=reason, stop=start.stop),
         reason=reason,
-        retried=start.retried,
+        retried=part.retried,
         files=tuple(files),
         elapsed_s=start.clock.monotonic() - began,
         calls=start.signals.calls if start.signals else 0,
@@ -169,54 +231,14 @@ def _can_move(status: RunStatus) -> bool:
     return status.states[State.POSTED] > 0 or status.states[State.PENDING] > status.held
 
 
-async def _work(start: Start, own: OwnStore, run: Run, *, late_answers: bool) -> None:
+async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answers: bool) -> None:
     async with running_engine(start.settings, own, clock=start.clock) as engine:
         start.signals = engine.signals
         await supervise(
             engine,
-            Posting(run=run, ceiling=ceiling_of(start.job)),
-            start.options,
+            [Posting(run=part.run, ceiling=ceiling_of(part.job)) for part in parts],
+            parts[0].options,
             reporter=start.reporter,
             stop=start.stop,
             late_answers=late_answers,
         )
-
-
-async def _unless_stopped(stop: StopSwitch, work: Callable[[], Awaitable[T]]) -> T:
-    """Do *work*, unless somebody asks to stop before it is done.
-
-    Raises:
-        StoppedEarly: somebody did.
-    """
-    done: list[T] = []
-    failure = None
-    async with anyio.create_task_group() as group:
-
-        async def cancel_when_stopped() -> None:
-            await stop.wait()
-            group.cancel_scope.cancel()
-
-        group.start_soon(cancel_when_stopped)
-        try:
-            done.append(await work())
-        except Exception as error:
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    if not done:
-        raise StoppedEarly(stop.exit or Exit.INTERRUPTED)
-    return done[0]
-
-
-@contextmanager
-def _store_may_be_full(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except StoreUnwritable as error:
-        raise TryLater(
-            "the store cannot be written now",
-            where=str(settings.store),
-            why=error.what,
-            how="see to the disk, then start the same command again; nothing is lost",
-        ) from error

@@ -1,5 +1,6 @@
 """What a start of a job is told, tells, and ends with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Protocol
 import anyio
 
 from runner.errors import Exit, Problem, RunnerError
+from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
 from runner.store.protocol import Decision, Run, RunStatus
 
@@ -86,6 +88,57 @@ class RunSummary:
     files: tuple[Path, ...]
     elapsed_s: float
     calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What loading an input came to."""
+
+    status: RunStatus
+    load: LoadReport | None
+    """None if no input was read: only edited tasks were decided about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSummary:
+    """What `submit` or `poll` came to."""
+
+    before: tuple[RunStatus, ...]
+    """Where the runs that were meant stood before it."""
+    after: tuple[RunStatus, ...]
+    posts: int
+    """Calls of task_post."""
+    calls: int
+    exit: Exit
+    reason: RunnerError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """Where the daemon stands."""
+
+    runs: int
+    """Not finished yet."""
+    states: Mapping[State, int]
+    """Tasks of the whole store that have not ended, by state."""
+    ended: int
+    """Tasks that ended since it began."""
+    oldest_posted_at: datetime | None
+    calls: int
+    calls_per_minute: int
+    now: datetime
+    note: str | None
+    """Why nothing moves, if that is so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkSummary:
+    """How the daemon ended."""
+
+    working: Working
+    exit: Exit
+    reason: RunnerError | None
+    elapsed_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

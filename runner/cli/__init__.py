@@ -7,7 +7,8 @@
     commands/ .... the arguments of each       actions/ ... what each does, once it is called
     shared ....... options of every command    verbs ...... options that some of them share
     voice ........ stdout has the answer, stderr everything else
-    select ....... which run RUN or JOB means  kinds ...... durations, shares, dollars
+    select ....... which run RUN or JOB means  selecting .. which tasks --state, --where … mean
+    kinds ........ durations, shares, dollars  moments .... --since and --until
     stopping ..... Ctrl-C and SIGTERM: politely once, at once the second time
 
 `--help` and completion import nothing heavy: what needs the store, the API or rich stands in

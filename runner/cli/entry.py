@@ -12,7 +12,7 @@ from runner.cli import bugs
 from runner.cli.session import Session
 from runner.cli.shared import shared_options
 from runner.cli.stopping import Stopped
-from runner.cli.tree import Tree, short_tree
+from runner.cli.tree import COMPLETION_VARIABLE, Tree, short_tree
 from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError, WrongInput, gravest
 
@@ -33,7 +33,12 @@ def start(
         environ=os.environ if environ is None else environ,
     )
     try:
-        return _ended(session, arguments)
+        code = _ended(session, arguments)
+        if session.known_settings is not None:
+            from runner.cli.actions.uncollected import tell_uncollected
+
+            tell_uncollected(session, code)
+        return code
     finally:
         session.close()
         if session.voice.deaf:
@@ -70,6 +75,10 @@ def _ended(session: Session, argv: list[str]) -> Exit:
 def _called(session: Session, argv: list[str]) -> Exit:
     """Parse and run. The value of a command is its exit code; help and version give 0."""
     # Not click's own main(): it ends the process itself when a pipe is closed.
+    if instruction := session.environ.get(COMPLETION_VARIABLE):
+        from runner.cli.completion import complete
+
+        return complete(runner, session, instruction)
     try:
         with runner.make_context("runner", argv, obj=session) as ctx:
             ended = runner.invoke(ctx)

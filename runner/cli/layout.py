@@ -1,5 +1,6 @@
 """Numbers and tables for people, and lines for programs."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -57,22 +58,71 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozense
     from runner.logs import printable
 
     lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            _padded(cell, width, i in right)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    widths = [max(width_of(line[i]) for line in lines) for i in range(len(head))]
+    return "\n".join(side_by_side(line, widths, right) for line in lines)
+
+
+def side_by_side(line: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    """One line of a table whose columns are so wide."""
+    cells = enumerate(zip(line, widths, strict=True))
+    return "  ".join(_padded(cell, width, i in right) for i, (cell, width) in cells).rstrip()
+
+
+def tab_separated(cells: Sequence[str]) -> str:
+    """One line for programs: what would end a cell or the line, or what a terminal obeys, is
+    written out (``\\t``, ``\\n``, ``\\x1b``), and a backslash twice."""
+    from runner.logs import printable
+
+    return "\t".join(printable(cell.replace("\\", "\\\\")) for cell in cells)
+
+
+def clipped(text: str, width: int) -> str:
+    """As much of *text* as *width* columns of a terminal hold; what was cut ends in ``…``."""
+    if width_of(text) <= width:
+        return text
+    kept, used = "", 1
+    for character in text:
+        used += _columns(character)
+        if used > width:
+            break
+        kept += character
+    return f"{kept}…"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """*text* in lines of at most *width* columns, broken at spaces where there are any."""
+    lines = [""]
+    room = width
+    for word in re.findall(r" *[^ ]+| +$", text):
+        if width_of(word) > room and lines[-1]:
+            lines.append("")
+            room = width
+            first, *more = _pieces(word.lstrip(" "), width)
+        else:
+            first, *more = _pieces(word, width)
+        lines[-1] += first
+        lines += more
+        room = width - width_of(lines[-1])
+    return lines
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces, piece, used = list[str](), "", 0
+    for character in word:
+        columns = _columns(character)
+        if piece and used + columns > width:
+            pieces.append(piece)
+            piece, used = "", 0
+        piece, used = piece + character, used + columns
+    return [*pieces, piece]
 
 
 def _padded(cell: str, width: int, right: bool) -> str:
-    space = " " * (width - _width(cell))
+    space = " " * (width - width_of(cell))
     return space + cell if right else cell + space
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Columns that *text* takes on a terminal."""
     return sum(_columns(character) for character in text)
 

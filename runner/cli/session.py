@@ -23,6 +23,8 @@ class Session:
         self.environ = environ
         self.voice = Voice(self.shared, stdout=stdout, stderr=stderr, environ=environ)
         self.clock: Clock = SystemClock()
+        self.told_uncollected = False
+        """Whether results that wait too long were spoken of already."""
         self._settings: Settings | None = None
         self._logging = False
 

@@ -1,5 +1,6 @@
 """What a stream can show: colour, more than ASCII, moving bars."""
 
+import os
 from collections.abc import Mapping
 from typing import Final, TextIO
 
@@ -35,6 +36,21 @@ def is_terminal(stream: TextIO) -> bool:
 def can_move(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether lines of *stream* can be repainted."""
     return is_terminal(stream) and environ.get("TERM") != "dumb"
+
+
+def size_of(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
+    """Columns and lines of the terminal *stream*; 80 × 24 where nobody says."""
+    try:
+        columns, lines = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        columns, lines = 0, 0
+    return _number(environ.get("COLUMNS")) or columns or 80, (
+        _number(environ.get("LINES")) or lines or 24
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 6 else 0
 
 
 def wants_colour(stream: TextIO, wish: Colour, environ: Mapping[str, str]) -> bool:

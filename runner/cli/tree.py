@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,6 +11,9 @@ from runner.cli.exit_codes import MEANING
 from runner.cli.shared import NAMES as SHARED_NAMES
 from runner.cli.shared import shared_options
 from runner.errors import Exit
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 ALWAYS: Final = (Exit.WRONG_INPUT, Exit.BUG, Exit.INTERRUPTED, Exit.TERMINATED)
 """What every command may end with, beside its own."""
@@ -46,6 +49,15 @@ class Entry:
 
 COMMANDS: Final = (
     Entry(
+        name="init",
+        group="everyday",
+        summary="make a workspace with an example job, or with one for your own file",
+        examples=(
+            "runner init brand-watch",
+            "runner init brand-watch --from brands.csv",
+        ),
+    ),
+    Entry(
         name="check",
         group="everyday",
         summary="validate a job file and every row of its input; no network, no writes",
@@ -62,6 +74,7 @@ COMMANDS: Final = (
         examples=(
             "runner run jobs/brand-watch.toml",
             "runner run demo --api sim",
+            "runner run jobs/brands.toml jobs/prices.toml --wait-lock 2h",
             "runner run prompts.csv --provider claude --model claude-sonnet-4-0 --limit 5",
         ),
         codes=_SENDS,
@@ -71,15 +84,15 @@ COMMANDS: Final = (
         name="status",
         group="everyday",
         summary="where the runs stand",
-        examples=("runner status", "runner status brand-watch --json"),
-        codes=(Exit.TRY_LATER, *ALWAYS),
+        examples=("runner status", "runner status --watch", "runner status brand-watch --json"),
+        codes=(Exit.SOME_FAILED, Exit.TRY_LATER, *ALWAYS),
         everyday=True,
     ),
     Entry(
         name="errors",
         group="everyday",
         summary="failures grouped by cause, with what to do about each",
-        examples=("runner errors", "runner errors brand-watch@2026-11-21"),
+        examples=("runner errors", "runner errors brand-watch@2026-11-21 --rows"),
         codes=(Exit.TRY_LATER, *ALWAYS),
         everyday=True,
     ),
@@ -100,6 +113,99 @@ COMMANDS: Final = (
         everyday=True,
     ),
     Entry(
+        name="load",
+        group="steps",
+        summary="put prompts into the queue; nothing is sent",
+        examples=(
+            "runner load jobs/brand-watch.toml",
+            "runner load prompts.csv --provider claude --model claude-sonnet-4-0",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="submit",
+        group="steps",
+        summary="post what is queued, up to 100 tasks a call, and leave",
+        examples=("runner submit brand-watch", "runner submit --limit 100 --max-hold 5"),
+        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="poll",
+        group="steps",
+        summary="fetch finished answers; nothing is posted",
+        examples=("runner poll", "runner poll brand-watch --wait 2h"),
+        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="work",
+        group="steps",
+        summary="post and collect everything in the store until stopped",
+        examples=("runner work", "runner work --drain --wait-lock 2h"),
+        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="pause",
+        group="control",
+        summary="stop sending; what was sent is still collected",
+        examples=(
+            "runner pause brand-watch --until 06:00 --reason 'price check'",
+            "runner pause",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="resume",
+        group="control",
+        summary="send again",
+        examples=("runner resume brand-watch", "runner resume"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="cancel",
+        group="control",
+        summary="drop queued tasks; what was sent is still billed and collected",
+        examples=(
+            "runner cancel brand-watch@2026-11-21",
+            "runner cancel r42 --provider claude --yes",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="prune",
+        group="control",
+        summary="delete old prompts and answers, keep what they cost",
+        examples=(
+            "runner prune --older-than 90d --dry-run",
+            "runner prune brand-watch --older-than 30d --keep answers --yes",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="runs",
+        group="look",
+        summary="list runs, the newest first",
+        examples=("runner runs", "runner runs brand-watch --since 7d"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="tasks",
+        group="look",
+        summary="list tasks, by state, provider, error, cell of the input",
+        examples=(
+            "runner tasks brand-watch --state failed",
+            "runner tasks --where brand=Acme --since 24h --json",
+            "runner tasks --state posted --count",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="show",
+        group="look",
+        summary="everything about one task: attempts, prompt, answer, sources, cost",
+        examples=("runner show 1042", "runner show 1042 --answer", "runner show 1042 --raw | jq ."),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="cost",
         group="look",
         summary="what was advanced, charged, refunded and is still held",
@@ -117,6 +223,27 @@ COMMANDS: Final = (
         codes=(Exit.WRONG_INPUT, Exit.BUG, Exit.TRY_LATER),
     ),
     Entry(
+        name="config",
+        group="care",
+        summary="the settings that hold here, and where each comes from",
+        examples=("runner config show --origin", "runner config show --json", "runner config path"),
+    ),
+    Entry(
+        name="schedule",
+        group="care",
+        summary="print a crontab line or systemd units for a job; writes nothing",
+        examples=(
+            "runner schedule cron jobs/brand-watch.toml --at 02:15",
+            "runner schedule systemd brand-watch --at 02:15 --user",
+        ),
+    ),
+    Entry(
+        name="completion",
+        group="care",
+        summary="the script that completes commands, options, jobs and runs in a shell",
+        examples=("runner completion bash >> ~/.bashrc", "source <(runner completion zsh)"),
+    ),
+    Entry(
         name="help",
         group="care",
         summary="the whole tree, one command, or a topic",
@@ -127,8 +254,19 @@ COMMANDS: Final = (
 BY_NAME: Final = {entry.name: entry for entry in COMMANDS}
 GROUPS: Final = tuple(dict.fromkeys(entry.group for entry in COMMANDS))
 
-TOPICS: Final = {"exit-codes": "what each exit code means and what cron should do"}
-"""Names that `runner help` takes beside those of commands."""
+TOPICS: Final = {
+    "exit-codes": "what each exit code means and what cron should do",
+    "job-file": "every setting of a job file",
+    "templates": "which columns make the prompt, and what a row may change",
+    "budgets": "what is held, what is charged, and how to bound both",
+    "cron": "nightly runs, and which of them send mail",
+    "environment": "every variable that is read, and what wins over what",
+    "states": "where a task can stand, and how it goes on from there",
+}
+"""Names that `runner help` takes beside those of commands; the texts are in `topics`."""
+
+COMPLETION_VARIABLE: Final = "_RUNNER_COMPLETE"
+"""In the environment of `runner` when a shell asks what to offer."""
 
 
 class Verb(click.Command):
@@ -176,16 +314,30 @@ class Tree(click.Group):
         if entry is None:
             return None
         verb: click.Command = import_module(entry.module).command
+        if ctx.resilient_parsing:
+            from runner.cli.completion import taught
+
+            return taught(verb)
         return verb
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in BY_NAME and not name.startswith("-"):
+        if name not in BY_NAME and not name.startswith("-") and not ctx.resilient_parsing:
             hint = did_you_mean(name, list(BY_NAME))
             raise click.UsageError(f"there is no command {name}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        offers = [
+            CompletionItem(entry.name, help=entry.summary)
+            for entry in COMMANDS
+            if entry.name.startswith(incomplete)
+        ]
+        return [*offers, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(full_tree(ctx))

@@ -128,6 +128,13 @@ _SENDING: Final = (
 )
 
 
+wait_lock_option: Final = click.option(
+    "--wait-lock",
+    type=Duration(),
+    default="0",
+    help="How long to wait for another run in the same store.",
+)
+
 run_argument: Final = click.argument(
     "run",
     metavar="[RUN|JOB]",

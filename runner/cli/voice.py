@@ -11,7 +11,7 @@ No secret passes here, no control character of anybody's prompt or reply, and ev
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TextIO, cast
 from urllib.parse import urlsplit
 
@@ -114,6 +114,38 @@ class Voice:
         """
         self._answer(self._json(document))
 
+    def documents(self, documents: Iterable[Document]) -> None:
+        """Parts of an answer of many JSON documents, a line each, written at once.
+
+        Raises:
+            BrokenPipeError: nobody reads on.
+        """
+        if lines := [self._json(document) for document in documents]:
+            self._answer("\n".join(lines))
+
+    def exact(self, text: str) -> None:
+        """What was asked for by its name, even with ``-q``: a prompt, an answer.
+
+        Raises:
+            BrokenPipeError: nobody reads on.
+        """
+        self._answer(self.mask(text))
+
+    def raw_bytes(self, data: bytes) -> None:
+        """*data* as it is, unmasked: only for what the API sent and a person asks for raw.
+
+        Raises:
+            BrokenPipeError: nobody reads on.
+        """
+        try:
+            self.stdout.flush()
+            self.stdout.buffer.write(data)
+            self.stdout.buffer.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise cannot_write(error) from error
+
     def event(self, kind: str, keys: Document) -> None:
         """One of many JSON lines, with ``--json``. A reader who has left does not stop the work."""
         if not self.json or self._stdout_closed:
@@ -131,11 +163,22 @@ class Voice:
             self._stdout_closed = True
 
     def _json(self, document: Document) -> str:
-        if self.secrets:
-            masker = self._current_masker()
-            document = {name: masker.value(value) for name, value in document.items()}
         # ASCII: readable by every program, obeyed by no terminal.
-        return json.dumps(document)
+        text = json.dumps(document)
+        if self.mask(text) == text:
+            return text
+        return json.dumps({name: self._masked(value) for name, value in document.items()})
+
+    def _masked(self, value: object) -> object:
+        """As the log's masker, but nothing is cut: answers are long."""
+        match value:
+            case str():
+                return self.mask(value)
+            case Mapping():
+                return {self.mask(str(name)): self._masked(item) for name, item in value.items()}
+            case list() | tuple():
+                return [self._masked(item) for item in value]
+        return self._current_masker().value(value)
 
     def _answer(self, text: str) -> None:
         try:
@@ -158,6 +201,11 @@ class Voice:
         if not self.quiet:
             self._tell(f"{self._painted('warning:', _YELLOW)} {self._one_line(text)}")
         self.event("warning", {"message": text})
+
+    def alarm(self, word: str, text: str, code: Exit) -> None:
+        """Something that gets worse with every day: with ``-q`` too, unless all is well."""
+        if not (self.quiet and code in (Exit.DONE, Exit.NOT_FINISHED)):
+            self._tell(f"{self._painted(f'{word}:', _YELLOW)} {self._one_line(text)}")
 
     def problem(self, problem: Problem) -> None:
         """One mistake in a file: ``PATH:LINE:COL: message``, on one line however long."""

@@ -14,6 +14,16 @@ from runner.pacing import Pacer, Priority
 from runner.store.protocol import Ceiling, Idle, Run, TaskStore
 
 
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A run's limits left no room for another attempt."""
+
+    of: Idle
+    """Budget or hold."""
+    bookings: int
+    """``Signals.bookings`` at that time."""
+
+
 @dataclass(slots=True)
 class Signals:
     """What one stage has found out and the others must know. Everything else is in the store."""
@@ -30,10 +40,8 @@ class Signals:
     """What a stage failed with that nobody foresaw, or that makes the store unusable."""
     withheld: RunnerError | None = None
     """Answers that are done but withheld, because the balance is negative."""
-    no_room: Idle | None = None
-    """What left no room for another attempt when one was last wanted: budget or hold."""
-    no_room_at: int = 0
-    """``bookings`` at that time."""
+    shortages: dict[int, Shortage] = field(default_factory=dict)
+    """By run: what left no room for another attempt when one was last wanted."""
     bookings: int = 0
     """How often answers were booked, each of which may have freed money."""
     debts: int = 0
@@ -54,13 +62,23 @@ class Signals:
     """The ready list answers, is not full of other people's ids, and has lately shown our tasks."""
     list_asked: bool = False
     """The ready list was gone through at least once in this start."""
+    listed: int = 0
+    """Tasks that the ready list has made due and nobody has claimed yet."""
+    speculative: int = 0
+    """Claimed tasks that no list has shown: they wait behind every post for their call."""
     collected: bool = False
     """After that, nothing was left that is due to be asked for."""
 
-    @property
-    def room(self) -> bool:
-        """Whether there may be money for another attempt: answers since the last look free some."""
-        return self.no_room is None or self.no_room_at != self.bookings
+    def room(self, run: int) -> bool:
+        """Whether there may be money for another attempt of *run*: answers since the last look
+        free some."""
+        shortage = self.shortages.get(run)
+        return shortage is None or shortage.bookings != self.bookings
+
+    def no_room(self, run: int) -> Idle | None:
+        """What left no room when an attempt of *run* was last wanted: budget or hold."""
+        shortage = self.shortages.get(run)
+        return None if shortage is None else shortage.of
 
     def stop(self, error: RunnerError | None = None) -> None:
         """End the stages; *error* says why, if it is not that a person asked."""

@@ -59,6 +59,10 @@ FETCHERS: Final = 48
 LEASE: Final = timedelta(minutes=10)
 """How long a claimed task is left to its fetcher, beside its place in the line for a call."""
 
+SPECULATIVE: Final = FETCHERS - 8
+"""Most fetchers that asks by age may take up. Posts go before these, so on a slow account all of
+them can be waiting for their call; results that are ready go before posts and need a fetcher."""
+
 _FEWEST_CLAIMS: Final = 8
 _MOST_CLAIMS: Final = 200
 _LOOK_AGAIN_S: Final = 0.1
@@ -107,21 +111,27 @@ def claims_wanted(engine: Engine) -> int:
 
 async def claim(engine: Engine, wanted: int) -> list[Posted]:
     """Lease up to *wanted* tasks that are due to be asked for; they count as under way."""
-    if engine.signals.debts:
+    signals = engine.signals
+    # The store gives ready ones first.
+    limit = min(wanted, signals.listed + SPECULATIVE - signals.speculative)
+    if signals.debts or limit <= 0:
         return []
     # Whether the list was gone through before the look: what it finds meanwhile may be missed.
-    listed = engine.signals.list_asked
-    in_line = timedelta(minutes=2 * (FETCHERS + wanted) / engine.pacer.calls_per_minute)
+    list_asked = signals.list_asked
+    in_line = timedelta(minutes=2 * (FETCHERS + limit) / engine.pacer.calls_per_minute)
     try:
         taken = await engine.store.take_posted(
-            wanted, worker=engine.worker, now=engine.clock.now(), lease=LEASE + in_line
+            limit, worker=engine.worker, now=engine.clock.now(), lease=LEASE + in_line
         )
     except StoreUnwritable as error:
-        engine.signals.unwritable = error
+        signals.unwritable = error
         log.warning("poller.claim_not_written", error=error.what)
         return []
-    engine.signals.in_flight += len(taken)
-    engine.signals.collected = listed and not taken
+    ready = sum(task.ready for task in taken)
+    signals.listed = max(0, signals.listed - ready) if ready == limit else 0
+    signals.speculative += len(taken) - ready
+    signals.in_flight += len(taken)
+    signals.collected = list_asked and not taken
     return taken
 
 
@@ -131,8 +141,10 @@ async def _fetch_in_turn(
     endings: MemoryObjectSendStream[Ending],
 ) -> None:
     async for task in claimed:
+        ending = await fetch(engine, task)
+        engine.signals.speculative -= not task.ready
         try:
-            await endings.send(await fetch(engine, task))
+            await endings.send(ending)
         except anyio.BrokenResourceError:
             # The writer has failed, and says so itself.
             return

@@ -105,6 +105,7 @@ async def ask_list(engine: Engine, provider: Provider, trust: Trust) -> int:
         engine.signals.unwritable = error
         log.warning("ready.not_written", error=error.what)
         return 0
+    engine.signals.listed += found
     crowded = len(rows) >= FULL and len(tags) < len(rows) // 2
     trust.note(provider, good=not crowded, ours=found, now_s=engine.clock.monotonic())
     log.debug("ready.list_read", provider=provider, ids=len(rows), ours=len(tags), due=found)

@@ -8,11 +8,11 @@ Nothing here ever sends a batch twice. DESIGN.md §4, steps 1 to 6.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import structlog
@@ -26,11 +26,13 @@ from runner.backoff import not_taken_wait_s
 from runner.money import exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
-from runner.pipeline.engine import Engine, Posting
+from runner.pipeline.engine import Engine, Posting, Shortage
 from runner.store.protocol import Idle, StoreUnwritable
 from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 STALE_S: Final = 2.0
 """An intent older than this is not sent: the process was paused, and may be presumed dead."""
@@ -49,6 +51,11 @@ _WRITE_AGAIN_S: Final = 1.0
 _LEAST_BACKOFF_S: Final = 0.5
 _SAVE_AGAIN_CAP_S: Final = 5.0
 _SIZES: Final = (5, 25, 100)
+
+
+def after_last(items: Iterable[T], last: int, number: Callable[[T], int]) -> list[T]:
+    """*items* by *number*, beginning after *last*, so that each has its turn."""
+    return sorted(items, key=lambda item: (number(item) <= last, number(item)))
 
 
 class BatchSize:
@@ -81,13 +88,25 @@ class Intent:
 
 
 class Poster:
-    """Posts one run's tasks."""
+    """Posts the tasks of some runs, which take turns."""
 
-    def __init__(self, engine: Engine, posting: Posting) -> None:
+    def __init__(
+        self, engine: Engine, postings: Sequence[Posting], *, most: int | None = None
+    ) -> None:
+        """*postings* is looked at anew for each batch: it may grow and shrink meanwhile.
+
+        *most*: tasks to post at all; None = no limit.
+        """
         self.size = BatchSize()
+        self.left = most
+        """Tasks that may still be posted; None = no limit."""
+        self.posts = 0
+        """Calls that were made, or at least meant to be."""
         self._engine = engine
-        self._posting = posting
-        self._last_target = 0
+        self._postings = postings
+        self._last_run = 0
+        self._last_target: dict[int, int] = {}
+        """By run."""
         self._failures = 0
         """Posts in a row that brought no reply."""
         self._doubtful = False
@@ -121,13 +140,14 @@ class Poster:
 
     def _may_post(self) -> bool:
         signals = self._engine.signals
-        return signals.blocked is None and not signals.debts and signals.room
+        return signals.blocked is None and not signals.debts and self.left != 0
 
     def _idle_s(self) -> float:
         signals = self._engine.signals
         if signals.unwritable is not None:
             return _WRITE_AGAIN_S
-        return _LOOK_AGAIN_S if signals.no_room is None else _HOLD_AGAIN_S
+        short = any(signals.no_room(posting.run.id) for posting in self._postings)
+        return _HOLD_AGAIN_S if short else _LOOK_AGAIN_S
 
     async def _back_off(self) -> None:
         """Wait longer with each post that brought no reply.
@@ -151,11 +171,12 @@ class Poster:
     async def intend(self) -> Intent | None:
         """Write the intent to post one batch of what is due; None if nothing is, or no money.
 
-        Targets take turns, so that a long one does not keep the others waiting.
+        Runs take turns, and so do the targets of each, so that a long one does not keep the others
+        waiting.
         """
         engine = self._engine
         try:
-            due = await engine.store.targets_to_post(self._posting.run.id, now=engine.clock.now())
+            due = await self._due()
             if not due or not await engine.call_token(Priority.POST):
                 return None
             # Counted as under way from before the intent, so that nobody takes the engine for idle.
@@ -171,26 +192,48 @@ class Poster:
             return None
         return intent
 
-    async def _first_affordable(self, due: list[tuple[int, Endpoint]]) -> Intent | None:
-        """The first target's batch, in turn, that the run's limits leave room for."""
-        signals = self._engine.signals
+    async def _due(self) -> list[tuple[Posting, list[tuple[int, Endpoint]]]]:
+        """The runs that have something due and may have room for it, and their targets, in turn."""
+        engine, found = self._engine, []
+        for posting in tuple(self._postings):
+            run = posting.run.id
+            if engine.signals.room(run):
+                targets = await engine.store.targets_to_post(run, now=engine.clock.now())
+                if targets:
+                    last = self._last_target.get(run, 0)
+                    found.append((posting, after_last(targets, last, lambda each: each[0])))
+        return after_last(found, self._last_run, lambda each: each[0].run.id)
+
+    async def _first_affordable(
+        self, due: list[tuple[Posting, list[tuple[int, Endpoint]]]]
+    ) -> Intent | None:
+        for posting, targets in due:
+            if (intent := await self._first_of_run(posting, targets)) is not None:
+                self._last_run = posting.run.id
+                return intent
+        return None
+
+    async def _first_of_run(
+        self, posting: Posting, targets: list[tuple[int, Endpoint]]
+    ) -> Intent | None:
+        """The first target's batch that the run's limits leave room for."""
+        signals, run = self._engine.signals, posting.run.id
         bookings = signals.bookings
         idle: set[Idle] = set()
-        turns = sorted(due, key=lambda each: (each[0] <= self._last_target, each[0]))
-        for target, endpoint in turns:
-            intent = await self._intend_for(target, endpoint)
+        for target, endpoint in targets:
+            intent = await self._intend_for(posting, target, endpoint)
             if isinstance(intent, Intent):
-                self._last_target = target
-                signals.no_room = None
+                self._last_target[run] = target
+                signals.shortages.pop(run, None)
                 return intent
             idle.add(intent)
         # The hold comes first: answers free it for certain.
         short_of = next((each for each in (Idle.HOLD, Idle.BUDGET) if each in idle), None)
         if short_of is not None:
-            signals.no_room, signals.no_room_at = short_of, bookings
+            signals.shortages[run] = Shortage(short_of, bookings)
         return None
 
-    async def _intend_for(self, target: int, endpoint: Endpoint) -> Intent | Idle:
+    async def _intend_for(self, posting: Posting, target: int, endpoint: Endpoint) -> Intent | Idle:
         engine = self._engine
         prepared: list[tuple[PreparedPost, float]] = []
 
@@ -200,18 +243,23 @@ class Poster:
             return post.sha256
 
         batch = await engine.store.begin_batch(
-            run=self._posting.run.id,
+            run=posting.run.id,
             target=target,
             account=engine.account,
             worker=engine.worker,
-            limit=self.size.size,
+            limit=self.size.size if self.left is None else min(self.size.size, self.left),
             now=engine.clock.now(),
             patience=engine.post_timeout + SLACK,
-            ceiling=self._posting.ceiling,
+            ceiling=posting.ceiling,
             seal=seal,
         )
         engine.signals.unwritable = None
-        return batch if isinstance(batch, Idle) else Intent(batch, *prepared[-1])
+        if isinstance(batch, Idle):
+            return batch
+        self.posts += 1
+        if self.left is not None:
+            self.left -= len(batch.attempts)
+        return Intent(batch, *prepared[-1])
 
     async def deliver(self, intent: Intent) -> PostReply:
         """Send the batch at once, once, and save what came of it."""

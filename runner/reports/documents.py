@@ -4,7 +4,7 @@ Money is text, US dollars with nine decimals; times are RFC 3339 in UTC; duratio
 Pure: numbers in, values for ``json.dumps`` out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,11 +12,13 @@ from runner.clock import to_text
 from runner.lifecycle import State
 from runner.money import exact
 from runner.reports.advice import advise
+from runner.store.control import Pause
 from runner.store.protocol import CostLine, FailureGroup, Run, RunStatus
 
 STATUS: Final = "runner.status/1"
 COST: Final = "runner.cost/1"
 ERRORS: Final = "runner.errors/1"
+RUNS: Final = "runner.runs/1"
 
 
 def status_document(statuses: Iterable[RunStatus], now: datetime) -> dict[str, object]:
@@ -25,6 +27,17 @@ def status_document(statuses: Iterable[RunStatus], now: datetime) -> dict[str, o
         "schema": STATUS,
         "at": to_text(now),
         "runs": [_status(status, now) for status in statuses],
+    }
+
+
+def runs_document(
+    statuses: Iterable[RunStatus], now: datetime, state: Callable[[RunStatus], str]
+) -> dict[str, object]:
+    """A list of runs: for each what ``runner.status/1`` has, and *state*, the whole in a word."""
+    return {
+        "schema": RUNS,
+        "at": to_text(now),
+        "runs": [{**_status(status, now), "state": state(status)} for status in statuses],
     }
 
 
@@ -65,6 +78,7 @@ def _status(status: RunStatus, now: datetime) -> dict[str, object]:
         "tasks": status.tasks,
         "states": {state.value: status.states.get(state, 0) for state in State},
         "changed": status.changed,
+        "paused": None if status.paused is None else pause_document(status.paused),
         "charged": exact(money.charged),
         "reserved": exact(money.reserved),
         "at_risk": exact(money.at_risk),
@@ -72,6 +86,16 @@ def _status(status: RunStatus, now: datetime) -> dict[str, object]:
         # A wall clock turned back must not show a negative age.
         "oldest_waiting_s": None if oldest is None else max(0, int((now - oldest).total_seconds())),
         "next_due_at": None if due is None else to_text(due),
+    }
+
+
+def pause_document(pause: Pause) -> dict[str, object]:
+    """A pause within another document; ``scope`` is None for the whole store."""
+    return {
+        "scope": pause.scope or None,
+        "since": to_text(pause.since),
+        "until": None if pause.until is None else to_text(pause.until),
+        "reason": pause.reason or None,
     }
 
 

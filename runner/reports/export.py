@@ -9,7 +9,7 @@ is written ``formats``, which files may be replaced ``files``.
 """
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -17,22 +17,25 @@ import anyio
 import anyio.to_thread
 
 from runner.errors import WrongInput
-from runner.lifecycle import State
 from runner.reports import columns
 from runner.reports.files import Exported, OutputFile
 from runner.reports.formats import Record, format_named
+from runner.store.listing import Selection
 from runner.store.protocol import ExportLine, Run, TaskStore
 
 _REHEARSALS: Final = frozenset({"sim", "sandbox"})
+_PRUNED: Final = ".pruned"
 
 
 def export_name(run: Run) -> str:
     """What the run's files are called: ``JOB`` or ``JOB@KEY``; a rehearsal adds ``.sim``.
 
     The same for every export of a run, so that each replaces the one before it; another for a
-    rehearsal (``--api sim``, ``sandbox``), whose answers must not take the place of paid ones.
+    rehearsal (``--api sim``, ``sandbox``), whose answers must not take the place of paid ones, and
+    for a run of which answers were pruned: the file from before may be the last that has them.
     """
-    return f"{run.name}.{run.api}" if run.api in _REHEARSALS else run.name
+    name = f"{run.name}.{run.api}" if run.api in _REHEARSALS else run.name
+    return f"{name}{_PRUNED}" if run.pruned_at is not None else name
 
 
 async def export_run(
@@ -44,7 +47,7 @@ async def export_run(
     formats: Iterable[str],
     raw_cells: bool = False,
     force: bool = False,
-    states: frozenset[State] | None = None,
+    which: Selection | None = None,
 ) -> list[Exported]:
     """Write the run to ``FOLDER/NAME.FORMAT`` for each of *formats* (``csv``, ``jsonl``).
 
@@ -59,7 +62,7 @@ async def export_run(
         [(folder / f"{name}.{each}", each) for each in dict.fromkeys(map(str, formats))],
         raw_cells=raw_cells,
         force=force,
-        states=states,
+        which=which,
     )
 
 
@@ -70,12 +73,12 @@ async def export_files(
     *,
     raw_cells: bool = False,
     force: bool = False,
-    states: frozenset[State] | None = None,
+    which: Selection | None = None,
 ) -> list[Exported]:
     """Write the run to *files*, each a path and a format; they appear whole or not at all.
 
     Before anything is read it is clear that all of them may be written. *force* also replaces what
-    is not an earlier export of this job; *states* leaves out tasks in any other state;
+    is not an earlier export of this job; *which* leaves out all other tasks;
     *raw_cells* leaves cells of a CSV that begin like formulas as they are.
 
     Raises:
@@ -83,6 +86,8 @@ async def export_files(
         TryLater: the disk is full or failing.
         ValueError: there is no such format.
     """
+    if run.pruned_at is not None and not force:
+        _spare_the_last_answers(run, [path for path, _ in files])
     inputs = await store.input_columns(run.id)
     writers = [format_named(name, inputs, raw_cells=raw_cells) for _, name in files]
     outputs = [OutputFile(path, job=run.job, force=force) for path, _ in files]
@@ -101,11 +106,20 @@ async def export_files(
 
     try:
         await anyio.to_thread.run_sync(begin)
-        rows = await _pages(store, run, states, write)
+        rows = await _pages(store, run, which, write)
         return await anyio.to_thread.run_sync(lambda: [each.publish(rows) for each in outputs])
     finally:
         for output in outputs:
             output.discard()
+
+
+def _spare_the_last_answers(run: Run, files: Iterable[Path]) -> None:
+    for file in files:
+        if file.exists() and not file.stem.endswith(_PRUNED):
+            raise WrongInput(
+                f"{run.name} was pruned, and {file} may be the last file with its answers",
+                how="write to another file, or add --force",
+            )
 
 
 async def write_stream(
@@ -115,7 +129,7 @@ async def write_stream(
     out: BinaryIO,
     *,
     raw_cells: bool = False,
-    states: frozenset[State] | None = None,
+    which: Selection | None = None,
 ) -> int:
     """Write the run to *out*, such as ``sys.stdout.buffer``; returns the number of lines.
 
@@ -134,7 +148,7 @@ async def write_stream(
         out.write(writer.lines(_records(page, run)))
 
     await in_thread(out.write, writer.header())
-    rows = await _pages(store, run, states, write, abandon=True)
+    rows = await _pages(store, run, which, write, abandon=True)
     await in_thread(out.flush)
     return rows
 
@@ -142,19 +156,18 @@ async def write_stream(
 async def _pages(
     store: TaskStore,
     run: Run,
-    states: Collection[State] | None,
+    which: Selection | None,
     write: Callable[[Sequence[ExportLine]], None],
     *,
     abandon: bool = False,
 ) -> int:
     """Hand the run to *write*, page by page in a worker thread; returns how many lines it has."""
     rows = 0
-    pages = store.export(run.id)
+    pages = store.export(run.id, which)
     try:
         async for page in pages:
-            wanted = [line for line in page if states is None or line.values["state"] in states]
-            await anyio.to_thread.run_sync(write, wanted, abandon_on_cancel=abandon)
-            rows += len(wanted)
+            await anyio.to_thread.run_sync(write, page, abandon_on_cancel=abandon)
+            rows += len(page)
     finally:
         # The store may hold a view of the data open for it.
         if isinstance(pages, AsyncGenerator):

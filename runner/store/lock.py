@@ -1,6 +1,6 @@
-"""One engine per store: a kernel lock on a file beside it.
+"""One engine per store, and one loader: kernel locks on files beside it.
 
-The kernel frees the lock when the process ends, however it ends; a lock file that is left behind
+The kernel frees a lock when the process ends, however it ends; a lock file that is left behind
 after a power cut means nothing.
 """
 
@@ -20,6 +20,10 @@ class EngineElsewhere(Exception):
     """Another engine holds the store."""
 
 
+class LoaderElsewhere(Exception):
+    """Another process is loading into the store."""
+
+
 @asynccontextmanager
 async def engine_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncIterator[None]:
     """Hold the engine's lock on *store*, waiting up to *wait_s* seconds for it.
@@ -27,8 +31,27 @@ async def engine_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncItera
     Raises:
         EngineElsewhere: it was not free in time.
     """
+    async with _held(store, "lock", wait_s, clock, EngineElsewhere):
+        yield
+
+
+@asynccontextmanager
+async def loading_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncIterator[None]:
+    """Hold the loaders' lock on *store*: two loads at once would mix the lines of one run.
+
+    Raises:
+        LoaderElsewhere: it was not free in time.
+    """
+    async with _held(store, "load.lock", wait_s, clock, LoaderElsewhere):
+        yield
+
+
+@asynccontextmanager
+async def _held(
+    store: Path, suffix: str, wait_s: float, clock: Clock, elsewhere: type[Exception]
+) -> AsyncIterator[None]:
     # By the file itself: a store reached through a link is the same store.
-    lock = FileLock(f"{store.resolve()}.lock", mode=0o600, thread_local=False)
+    lock = FileLock(f"{store.resolve()}.{suffix}", mode=0o600, thread_local=False)
     give_up = clock.monotonic() + wait_s
     while True:
         try:
@@ -36,7 +59,7 @@ async def engine_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncItera
             break
         except Timeout:
             if clock.monotonic() >= give_up:
-                raise EngineElsewhere from None
+                raise elsewhere from None
             await clock.sleep(_LOOK_AGAIN_S)
     try:
         yield

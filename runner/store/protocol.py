@@ -14,6 +14,9 @@ from typing import Protocol
 from runner.errors import RunnerError
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
+from runner.store.amounts import Money as Money
+from runner.store.control import Control, Pause
+from runner.store.listing import Listing, Selection
 from runner.task import (
     Answer,
     Attempt,
@@ -43,6 +46,8 @@ class Run:
 
     id: int
     job: str
+    source: str = ""
+    """The job file as last run, absolute; empty for a job that has none."""
     key: str
     """Empty for a job with one continuing run, else the day or name it belongs to."""
     fresh: int
@@ -51,6 +56,8 @@ class Run:
     key_columns: tuple[str, ...]
     """The columns that name a row of this run for ever."""
     created_at: datetime
+    pruned_at: datetime | None = None
+    """When answers of it were last deleted, so that its exports are not whole; None if never."""
 
     @property
     def name(self) -> str:
@@ -62,28 +69,6 @@ class Run:
     def number(self) -> str:
         """The short form that every command takes: ``r42``."""
         return f"r{self.id}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
-    """Sums in nano-dollars. An amount is in exactly one of the first two until it is booked."""
-
-    reserved: int = 0
-    """May still be charged: attempts being posted or waiting for their answer."""
-    at_risk: int = 0
-    """Nobody knows yet: perhaps taken, or failed with the refund not yet shown."""
-    advanced: int = 0
-    """Taken by the API when tasks were posted."""
-    charged: int = 0
-    """What finished attempts cost in the end."""
-    refunded: int = 0
-    """Given back of what was advanced."""
-    over_reserve: int = 0
-    """By how much answers cost more than was reserved for them."""
-
-    def __add__(self, other: "Money") -> "Money":
-        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
-        return Money(**sums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +84,16 @@ class RunStatus:
     changed: int
     """Tasks whose request in the input differs from the one queued; nothing is sent for them."""
     held: int
-    """How many of those are pending."""
+    """Pending tasks for which nothing is sent: changed ones, or all while the run is paused or
+    being loaded."""
     money: Money
     oldest_posted_at: datetime | None
     next_due_at: datetime | None
     """When the next pending task may be posted."""
+    paused: Pause | None = None
+    """Why nothing is posted, if a person said so."""
+    loading: bool = False
+    """The latest load is not finished: it goes on in another process, or was broken off."""
 
     @property
     def tasks(self) -> int:
@@ -272,7 +262,7 @@ class ExportLine:
     """Our columns, named as in the view ``results_v1``."""
 
 
-class TaskStore(Protocol):
+class TaskStore(Listing, Control, Protocol):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
@@ -308,6 +298,7 @@ class TaskStore(Protocol):
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
         tries: int = 3,
+        source: str = "",
         now: datetime,
     ) -> Run:
         """Create the run, or return it with its targets and tries brought up to date.
@@ -423,11 +414,17 @@ class TaskStore(Protocol):
     async def runs(self, *, job: str | None = None) -> list[Run]:
         """All runs, or those of one job, oldest first."""
 
+    async def counts(self) -> Mapping[State, int]:
+        """Tasks of the whole store, by state; as cheap as ``status``."""
+
+    async def unfinished_runs(self) -> list[Run]:
+        """Runs with tasks that have not ended, oldest first; as cheap as ``status``."""
+
     async def status(self, run: int) -> RunStatus:
         """Where the run stands; costs the same however many tasks it has."""
 
-    async def failures(self, run: int) -> list[FailureGroup]:
-        """Unsuccessful tasks grouped by cause, most frequent first."""
+    async def failures(self, run: int, which: Selection | None = None) -> list[FailureGroup]:
+        """Unsuccessful tasks that *which* means, grouped by cause, most frequent first."""
 
     async def cost(
         self, *, by: str | None, run: int | None = None
@@ -440,8 +437,11 @@ class TaskStore(Protocol):
     async def oldest_uncollected(self) -> datetime | None:
         """When the longest-waiting posted task of the whole store was posted."""
 
-    def export(self, run: int) -> AsyncIterator[list[ExportLine]]:
-        """Every line of the run in the order of its latest load, some thousand at a time."""
+    def export(self, run: int, which: Selection | None = None) -> AsyncIterator[list[ExportLine]]:
+        """Every line of the run in the order of its latest load, some thousand at a time.
+
+        *which* leaves out lines of other tasks; its limit does not count.
+        """
 
     async def input_columns(self, run: int) -> list[str]:
         """The input's column names, in order."""

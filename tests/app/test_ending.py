@@ -20,7 +20,7 @@ from runner.app import Failures, RunOptions, StopSwitch
 from runner.app.ending import exit_of, exit_of_run, reason_of, waiting
 from runner.errors import Exit, MoneyStopped, RunnerError, TryLater
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
-from runner.pipeline.engine import Signals
+from runner.pipeline.engine import Shortage, Signals
 from runner.store.protocol import Idle, Money, Run, RunStatus
 
 RUN = Run(
@@ -128,7 +128,10 @@ DEAD = Unreachable("no reply", why="no connection")
 async def signals_with(**found: object) -> Signals:
     signals = Signals()
     for name, value in found.items():
-        setattr(signals, name, value)
+        if isinstance(value, Idle):
+            signals.shortages[RUN.id] = Shortage(value, bookings=0)
+        else:
+            setattr(signals, name, value)
     return signals
 
 

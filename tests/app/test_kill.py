@@ -22,7 +22,7 @@ from tests.support.jobs import job_at, write_prompts
 from tests.support.waiting import until
 
 SPEED = 16.0
-KILLS = 8
+KILLS = 7
 ROOT = Path(drive_job.__file__).parents[2]
 
 

@@ -33,6 +33,7 @@ def test_flags_reach_the_start(folder: Path, fake: FakeApp) -> None:
     assert fake.options == RunOptions(
         wait_s=math.inf,
         wait_lock_s=7200.0,
+        source=str(folder / "jobs" / "prompts.toml"),
         limit=5,
         fresh=True,
         pay_again=True,
@@ -49,7 +50,7 @@ def test_flags_reach_the_start(folder: Path, fake: FakeApp) -> None:
 def test_without_flags_a_start_is_the_default_one(folder: Path, fake: FakeApp) -> None:
     """Six hours, no failures, nothing skipped, nothing paid again."""
     call("run", "prompts")
-    assert fake.options == RunOptions()
+    assert fake.options == RunOptions(source=str(folder / "jobs" / "prompts.toml"))
 
 
 def test_money_and_folder_of_the_command_line_reach_the_job(folder: Path, fake: FakeApp) -> None:

@@ -22,6 +22,7 @@ from runner.money import exact
 from runner.reports.columns import COLUMNS
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.formats import as_written
+from runner.store.listing import Selection
 from runner.store.protocol import Ending, ExportLine, Posted
 from runner.store.sqlite.reading import EXPORTED
 from runner.task import Citation, Outcome
@@ -173,7 +174,7 @@ async def test_failures_and_waiting_tasks_are_in_with_state_and_reason(tmp_path:
             folder=tmp_path,
             name="some",
             formats=["csv"],
-            states=frozenset({State.FAILED, State.POSTED}),
+            which=Selection(states=frozenset({State.FAILED, State.POSTED})),
         )
     rows = table(file.path)
     assert [(row["state"], row["reason"], row["error_code"]) for row in rows] == [
@@ -313,7 +314,7 @@ class Breaks:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def export(self, run: int) -> Any:
+    async def export(self, run: int, which: Selection | None = None) -> Any:
         async for page in self._inner.export(run):
             yield page
             raise RuntimeError("the disk went away")
@@ -361,7 +362,7 @@ class Repeats:
     async def input_columns(self, _: int) -> list[str]:
         return ["q"]
 
-    async def export(self, _: int) -> Any:
+    async def export(self, _: int, which: Selection | None = None) -> Any:
         for _ in range(self._times):
             yield list(self._page)
 
@@ -371,7 +372,7 @@ async def test_the_stores_view_is_closed_when_an_export_is_cancelled(tmp_path: P
     closed: list[int] = []
 
     class Watched(Repeats):
-        async def export(self, run: int) -> Any:
+        async def export(self, run: int, which: Selection | None = None) -> Any:
             try:
                 async for page in super().export(run):
                     scope.cancel()

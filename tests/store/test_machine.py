@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, the store and a model in a few dicts agree.
 
 The model knows each task's state, attempt and money, and which edits wait. Crashes, replies that
-come late or twice, and decisions of a person are steps like any other.
+come late or twice, pauses, prunes and decisions of a person are steps like any other.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from runner.lifecycle import MOVES, State
+from runner.store.control import Keep
+from runner.store.listing import Selection
 from runner.store.protocol import (
     Added,
     Answered,
@@ -87,6 +89,7 @@ ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
     "running": lambda task, now: still_running(task, now + HOUR),
 }
 
+ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED})
 ASKABLE: Final = frozenset({State.PENDING, State.COMPLETED, State.FAILED, State.EXPIRED})
 
 T = TypeVar("T")
@@ -105,10 +108,12 @@ class Known:
     input: int = 0
     """The variant that the input has now."""
     kept: int | None = None
+    pruned: bool = False
+    """Its request is gone: there is nothing to compare an input with, and nothing to ask again."""
 
     @property
     def changed(self) -> bool:
-        return self.input not in (self.asked, self.kept)
+        return not self.pruned and self.input not in (self.asked, self.kept)
 
     @property
     def due(self) -> bool:
@@ -138,6 +143,7 @@ class Life(RuleBasedStateMachine):
         self.open: list[Batch] = []
         self.over: list[Batch] = []
         self.taken: list[Posted] = []
+        self.paused = False
         self.do(self._open())
         with closing(sqlite3.connect(self.path)) as db:
             db.executescript(WATCH)
@@ -193,7 +199,8 @@ class Life(RuleBasedStateMachine):
         again = [
             known
             for known in self.tasks.values()
-            if known.reason in reasons or (which.pay_again and known.state is State.EXPIRED)
+            if not known.pruned
+            and (known.reason in reasons or (which.pay_again and known.state is State.EXPIRED))
         ]
         for known in again:
             known.ask_again(edited=which != RetryFilter())
@@ -203,11 +210,39 @@ class Life(RuleBasedStateMachine):
             )
             assert self.do(retried) == len(again)
 
+    @rule()
+    def pause_or_resume(self) -> None:
+        store, run, now = self.scene.store, self.scene.run.id, self.clock.now()
+        ended = self.do(store.resume(run=run, now=now))
+        assert (ended is not None) == self.paused
+        if not self.paused:
+            self.do(store.pause(run=run, now=now))
+        self.paused = not self.paused
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.tasks)))
+        known, store = self.tasks[name], self.scene.store
+        which = Selection(runs=frozenset({self.scene.run.id}), where=(("prompt", name),))
+        pending = known.state is State.PENDING
+        assert self.do(store.cancel(which)) == pending
+        if pending:
+            known.state, known.kept = State.CANCELLED, known.input if known.changed else known.kept
+
+    @precondition(lambda self: sum(known.state in ENDED for known in self.tasks.values()) > 4)
+    @rule()
+    def prune(self) -> None:
+        store, run = self.scene.store, self.scene.run.id
+        self.do(store.prune(run, keep=Keep.COSTS, now=self.clock.now()))
+        for known in self.tasks.values():
+            known.pruned |= known.state in ENDED and not known.changed
+
     # -- posting -----------------------------------------------------------------------------
 
     @rule(limit=st.integers(1, 4), room=st.none() | st.integers(0, 3))
     def intend(self, limit: int, room: int | None) -> None:
-        due = [name for name, known in self.tasks.items() if known.due]
+        due = [name for name, known in self.tasks.items() if known.due and not self.paused]
         spent = sum(money.charged + money.reserved + money.at_risk for money in self.money.values())
         budget = None if room is None else spent + room * RESERVE + RESERVE // 2
         batch = self.do(self.scene.intend(limit, ceiling=Ceiling(budget=budget)))
@@ -349,7 +384,9 @@ class Life(RuleBasedStateMachine):
         assert status.reasons == Counter((each.state, each.reason) for each in known)
         assert status.tasks == len(self.tasks)
         assert status.changed == sum(each.changed for each in known)
-        assert status.held == sum(each.changed and each.state is State.PENDING for each in known)
+        pending = [each for each in known if each.state is State.PENDING]
+        assert status.held == sum(each.changed or self.paused for each in pending)
+        assert (status.paused is not None) == self.paused
         assert status.money == sum(self.money.values(), Money())
 
     @invariant()

@@ -1,4 +1,4 @@
-"""Two bars and a line on a terminal's stderr, repainted in place. The only importer of rich."""
+"""Two bars and a line on a terminal's stderr, repainted in place."""
 
 from collections.abc import Mapping
 from typing import TextIO

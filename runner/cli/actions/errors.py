@@ -1,30 +1,40 @@
 """``runner errors``: failures grouped by cause, each with its way on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from runner.cli.actions.looking import same_store, store_to_look
 from runner.cli.layout import pairs
-from runner.cli.select import newest
+from runner.cli.selecting import pick
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
-from runner.errors import Exit
+from runner.errors import Exit, WrongInput
+from runner.lifecycle import UNSUCCESSFUL
 from runner.logs import printable
 from runner.reports.advice import Advice, advise
 from runner.reports.documents import errors_document
 from runner.store.protocol import FailureGroup, Run, RunStatus
 
+if TYPE_CHECKING:
+    from runner.cli.commands.errors import ErrorsOptions
+
 _LONGEST = 200
 """Characters of the API's words in a table; all of them are in ``--json`` and the exports."""
 
 
-def errors(session: Session, reference: str | None) -> Exit:
-    """Tell what failed in the run that *reference* means.
+def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> Exit:
+    """Tell what failed in the run that *reference* means, as far as the selectors mean it.
 
     Raises:
         WrongInput: it means none.
         StoreBroken: the store cannot be read.
     """
-    status, groups = run_async(lambda: _read(session, reference))
+    if given["rows"]:
+        return _rows(session, reference, given)
+    if given["limit"] is not None:
+        raise WrongInput("--limit goes with --rows", how="runner errors --help")
+    status, groups = run_async(lambda: _read(session, reference, given))
     run, voice = status.run, session.voice
     if voice.json:
         voice.document(errors_document(run, groups))
@@ -46,10 +56,27 @@ def errors(session: Session, reference: str | None) -> Exit:
     return Exit.DONE
 
 
-async def _read(session: Session, reference: str | None) -> tuple[RunStatus, list[FailureGroup]]:
+async def _read(
+    session: Session, reference: str | None, given: "ErrorsOptions"
+) -> tuple[RunStatus, list[FailureGroup]]:
     async with store_to_look(session) as store:
-        run = newest(reference, await store.runs())
-        return await store.status(run.id), await store.failures(run.id)
+        picked = await pick(session, store, reference, given, newest_only=True)
+        (run,) = picked.runs
+        return await store.status(run.id), await store.failures(run.id, picked.which)
+
+
+def _rows(session: Session, reference: str | None, given: "ErrorsOptions") -> Exit:
+    from runner.cli.actions.tasks import tell_tasks
+
+    async def listed() -> None:
+        async with store_to_look(session) as store:
+            picked = await pick(session, store, reference, given, newest_only=True)
+            states = UNSUCCESSFUL & (picked.which.states or UNSUCCESSFUL)
+            which = replace(picked.which, states=states)
+            await tell_tasks(session, store, replace(picked, which=which))
+
+    run_async(listed)
+    return Exit.DONE
 
 
 def _paragraph(group: FailureGroup, advice: Advice, same: str) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from runner.cli.actions.looking import store_to_look
 from runner.cli.layout import count, pairs
-from runner.cli.select import job_name, newest
+from runner.cli.select import job_name
+from runner.cli.selecting import pick
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.jobfile import load_job
-from runner.lifecycle import State
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.files import Exported
 from runner.store.protocol import Run
@@ -41,19 +41,24 @@ async def _export(
     session: Session, reference: str | None, given: "ExportOptions"
 ) -> Sequence[Exported] | None:
     """The files written; None if all went to stdout."""
-    states = frozenset(map(State, given["state"])) or None
     target, raw, force = given["output"], given["raw_cells"], given["force"]
     async with store_to_look(session) as store:
-        run = newest(reference, await store.runs())
+        picked = await pick(session, store, reference, given, newest_only=True)
+        (run,), which = picked.runs, picked.which
+        if run.pruned_at is not None:
+            session.voice.note(
+                f"{run.name} was pruned on {run.pruned_at:%Y-%m-%d}: prompts and answers from "
+                "before are not in the export, and their lines say so (reason: pruned)"
+            )
         if target == STDOUT:
             out = session.voice.stdout
             out.flush()
             form = _only(given["format"] or ("csv",))
-            await write_stream(store, run, form, out.buffer, raw_cells=raw, states=states)
+            await write_stream(store, run, form, out.buffer, raw_cells=raw, which=which)
             return None
         if target is not None:
             file = Path(target), _format_of(target, given["format"])
-            return await export_files(store, run, [file], raw_cells=raw, force=force, states=states)
+            return await export_files(store, run, [file], raw_cells=raw, force=force, which=which)
         folder, formats = _of_job(session, run, reference)
         return await export_run(
             store,
@@ -63,7 +68,7 @@ async def _export(
             formats=given["format"] or formats,
             raw_cells=raw,
             force=force,
-            states=states,
+            which=which,
         )
 
 

@@ -25,7 +25,7 @@ async def store_to_look(session: Session) -> "AsyncIterator[SqliteStore]":
     settings = session.settings()
     if not settings.store.exists():
         raise nothing_yet(settings)
-    async with open_store_to_look(settings.store) as store:
+    async with open_store_to_look(settings.store, clock=session.clock) as store:
         yield store
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from runner.app import Failures, RunOptions
 from runner.cli.verbs import DataOptions, SendingOptions
 from runner.jobfile import Overrides
+from runner.jobfile.find import find
 from runner.store.protocol import Decision
 
 
@@ -22,9 +23,20 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
     )
 
 
+def source_of(reference: str, workspace: Path) -> str:
+    """The absolute path of the job file that *reference* means; empty for a data file.
+
+    Raises:
+        WrongInput: it means nothing.
+    """
+    found = find(reference, workspace)
+    return "" if found.is_data else str(found.path.resolve())
+
+
 def start(
     sending: SendingOptions,
     *,
+    source: str = "",
     limit: int | None = None,
     fresh: bool = False,
     pay_again: bool = False,
@@ -37,6 +49,7 @@ def start(
     return RunOptions(
         wait_s=sending["wait"],
         wait_lock_s=sending["wait_lock"],
+        source=source,
         limit=limit,
         fresh=fresh,
         pay_again=pay_again,

@@ -1,5 +1,6 @@
 """``runner retry``: failed tasks go back to pending, and the run goes on."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import app
@@ -63,7 +64,7 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
     """
     file = given["job"]
     if file is None:
-        file = reference if reference and job_name(reference) else run.job
+        file = reference if reference and job_name(reference) else _remembered(run)
     try:
         job = load_job(
             file,
@@ -71,10 +72,10 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
             overrides=overriding.job(given, sending=given),
         )
     except WrongInput as error:
-        if file != run.job or error.problems:
+        if file not in (run.job, run.source) or error.problems:
             raise
         raise WrongInput(
-            f"the job file of {run.name} is not in jobs/, and it says the budget and the folder",
+            f"the job file of {run.name} is not found, and it says the budget and the folder",
             why=error.what,
             how=f"runner retry {run.name} --job FILE.toml, or "
             "--job DATA.csv --provider … --model …",
@@ -82,6 +83,11 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
     if job.name != run.job:
         raise WrongInput(f"{job.path} is the job {job.name}, and {run.name} is a run of {run.job}")
     return job
+
+
+def _remembered(run: Run) -> str:
+    """Where the job file was when the run was started last; else the job's name, for jobs/."""
+    return run.source if run.source and Path(run.source).is_file() else run.job
 
 
 def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:

@@ -1,15 +1,16 @@
-"""``runner run``: from JOB and options to a start of it, or to what one would come to."""
+"""``runner run``: from JOBs and options to a start of them, or to what one would come to."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions import overriding
-from runner.cli.actions.sending import carry_out
+from runner.cli.actions.sending import carry_out, carry_out_together
 from runner.cli.actions.watching import Watcher
 from runner.cli.layout import amount, count, pairs
 from runner.cli.session import Session
-from runner.errors import Exit, WrongInput
+from runner.errors import Exit, WrongInput, gravest
 from runner.jobfile import Job, load_job
 from runner.money import exact, short
 from runner.store.protocol import Decision
@@ -18,35 +19,54 @@ if TYPE_CHECKING:
     from runner.cli.commands.run import RunOptions
 
 
-def run(session: Session, reference: str, given: "RunOptions") -> Exit:
-    """Start the job that *reference* means.
+def run(session: Session, references: Sequence[str], given: "RunOptions") -> Exit:
+    """Start the jobs that *references* mean, together.
 
     Raises:
-        RunnerError: as loading the job and ``app.run_job`` do.
+        RunnerError: as loading the jobs and ``app.run_jobs`` do.
     """
     settings = session.settings()
-    job = load_job(
-        reference, workspace=settings.workspace, overrides=overriding.job(given, sending=given)
+    if len(references) > 1 and given["skip_bad"] is not None:
+        raise WrongInput(
+            "--skip-bad is for one job: the bad rows of several do not fit into one file",
+            how="start the job with bad rows by itself",
+        )
+    jobs = [_job(session, reference, given) for reference in references]
+    if given["dry_run"]:
+        app.refuse_twice(jobs)
+        return gravest([dry_run(session, job, options) for job, options in jobs])
+    bad_rows_are_fine = given["skip_bad"] is not None
+    if len(jobs) == 1:
+        job, options = jobs[0]
+        return carry_out(
+            session,
+            lambda reporter, stop: app.run_job(
+                job, options, settings=settings, clock=session.clock, reporter=reporter, stop=stop
+            ),
+            bad_rows_are_fine=bad_rows_are_fine,
+        )
+    return carry_out_together(
+        session,
+        lambda reporter, stop: app.run_jobs(
+            jobs, settings=settings, clock=session.clock, reporter=reporter, stop=stop
+        ),
     )
+
+
+def _job(session: Session, reference: str, given: "RunOptions") -> tuple[Job, app.RunOptions]:
+    workspace = session.settings().workspace
+    job = load_job(reference, workspace=workspace, overrides=overriding.job(given, sending=given))
     for note in job.notes:
         session.voice.note(note)
-    options = _options(given)
-    if given["dry_run"]:
-        return _dry_run(session, job, options)
-    return carry_out(
-        session,
-        lambda reporter, stop: app.run_job(
-            job, options, settings=settings, clock=session.clock, reporter=reporter, stop=stop
-        ),
-        bad_rows_are_fine=options.skip_bad is not None,
-    )
+    return job, _options(given, overriding.source_of(reference, workspace))
 
 
-def _options(given: "RunOptions") -> app.RunOptions:
+def _options(given: "RunOptions", source: str) -> app.RunOptions:
     if given["pay_again"] and not given["fresh"]:
         raise WrongInput("--pay-again goes with --fresh", how="runner run --help")
     return overriding.start(
         given,
+        source=source,
         limit=given["limit"],
         fresh=given["fresh"],
         pay_again=given["pay_again"],
@@ -56,7 +76,12 @@ def _options(given: "RunOptions") -> app.RunOptions:
     )
 
 
-def _dry_run(session: Session, job: Job, options: app.RunOptions) -> Exit:
+def dry_run(session: Session, job: Job, options: app.RunOptions) -> Exit:
+    """Count what starting *job* would come to, on a copy of the store.
+
+    Raises:
+        RunnerError: as ``app.dry_run`` does.
+    """
     session.open_log()
     with Watcher(session, "none", bad_rows_are_fine=options.skip_bad is not None) as watcher:
         counted = asyncio.run(

@@ -1,7 +1,8 @@
-"""What `run` and `retry` have in common: signals, progress, the summary."""
+"""What commands that send have in common: signals, progress, the summary."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from runner.app import Reporter, RunSummary, StopSwitch
 from runner.cli.actions import summary as ending
@@ -10,7 +11,10 @@ from runner.cli.session import Session
 from runner.cli.stopping import stop_on_signals
 from runner.errors import Exit
 
+T = TypeVar("T")
+
 Start = Callable[[Reporter, StopSwitch], Awaitable[RunSummary]]
+StartOfSeveral = Callable[[Reporter, StopSwitch], Awaitable[Sequence[RunSummary]]]
 
 
 def carry_out(session: Session, start: Start, *, bad_rows_are_fine: bool = False) -> Exit:
@@ -19,20 +23,48 @@ def carry_out(session: Session, start: Start, *, bad_rows_are_fine: bool = False
     Raises:
         RunnerError: as *start* does.
     """
+
+    async def one(reporter: Reporter, stop: StopSwitch) -> Sequence[RunSummary]:
+        return [await start(reporter, stop)]
+
+    return carry_out_together(session, one, bad_rows_are_fine=bad_rows_are_fine)
+
+
+def carry_out_together(
+    session: Session, start: StartOfSeveral, *, bad_rows_are_fine: bool = False
+) -> Exit:
+    """The same for a start of several jobs.
+
+    Raises:
+        RunnerError: as *start* does.
+    """
     mode = mode_of(session)
     session.open_log()
     with Watcher(session, mode, bad_rows_are_fine=bad_rows_are_fine) as watcher:
-        summary = asyncio.run(_stoppable(session, start, watcher))
-        watcher.ended(summary)
-    return ending.tell(session, summary)
+        summaries = asyncio.run(stoppable(session, start, watcher))
+        for summary in summaries:
+            watcher.ended(summary)
+    return ending.tell(session, summaries)
 
 
-async def _stoppable(session: Session, start: Start, watcher: Watcher) -> RunSummary:
+async def stoppable(
+    session: Session,
+    start: Callable[[Reporter, StopSwitch], Awaitable[T]],
+    watcher: Watcher,
+    *,
+    stopping: Callable[[], None] | None = None,
+) -> T:
+    """Run *start*; the first signal asks it to stop, the second leaves at once.
+
+    *stopping* is called at the first one.
+    """
     stop = StopSwitch()
 
     def request(code: Exit) -> None:
         stop.request(code)
         watcher.stopping()
+        if stopping is not None:
+            stopping()
         session.voice.note(
             "stopping: nothing new is posted, what is under way is saved "
             "(the same signal once more leaves at once)"

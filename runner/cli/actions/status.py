@@ -1,11 +1,15 @@
 """``runner status``: one line for each run."""
 
+import functools
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from runner import windows
 from runner.cli.actions.looking import nothing_yet, store_to_look
+from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, sent, unsuccessful, waiting
 from runner.cli.layout import amount, day, pairs, span, table
+from runner.cli.moments import When
 from runner.cli.select import matching
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
@@ -15,58 +19,82 @@ from runner.money import short
 from runner.reports.documents import status_document
 from runner.store.protocol import RunStatus
 
+if TYPE_CHECKING:
+    from runner.cli.commands.status import StatusOptions
+
 _HEAD = ("JOB", "RUN", "NO", "STARTED", "SENT", "DONE", "FAILED", "WAITING", "COST", "STATE")
 _NUMBERS = frozenset({4, 5, 6, 7, 8})
 
 
-def status(session: Session, reference: str | None) -> Exit:
-    """Tell where the runs that *reference* means stand, or all.
+def status(session: Session, reference: str | None, given: "StatusOptions") -> Exit:
+    """Tell where the runs that *reference* means stand, or all; with ``--watch`` until they end.
 
     Raises:
         WrongInput: it means none.
         StoreBroken: the store cannot be read.
     """
-    now, voice = session.clock.now(), session.voice
     statuses: list[RunStatus] = []
+    voice = session.voice
     if reference is None and not session.settings().store.exists():
         nothing = nothing_yet(session.settings())
         voice.note(f"{nothing.what}; go on with: {nothing.how}")
+        tell(session, statuses)
+    elif (every_s := given["watch"]) is not None:
+        from runner.cli.actions.status_watch import watch
+
+        look = functools.partial(read_statuses, session, reference, given["since"])
+        statuses = run_async(lambda: watch(session, look, every_s=every_s))
     else:
-        statuses = run_async(lambda: _read(session, reference))
+        statuses = run_async(lambda: read_statuses(session, reference, given["since"]))
+        tell(session, statuses)
+    wrong = any(unsuccessful(each) or each.rejected for each in statuses)
+    code = Exit.SOME_FAILED if given["strict"] and wrong else Exit.DONE
+    tell_uncollected(session, code, known=statuses)
+    return code
+
+
+def tell(session: Session, statuses: Sequence[RunStatus]) -> None:
+    """Print *statuses* once."""
+    now, voice = session.clock.now(), session.voice
     if voice.json:
         voice.document(status_document(statuses, now))
     elif not voice.for_people:
         for each in statuses:
             voice.answer(pairs("status", status_keys(each, now)))
     elif statuses:
-        voice.answer(table(_HEAD, [_row(each, now) for each in statuses], right=_NUMBERS))
-    for each in statuses:
-        if warning := collection_warning(each, now):
-            voice.warn(f"{warning}: runner run {each.run.job}")
-    return Exit.DONE
+        voice.answer(status_table(statuses, now))
 
 
-async def _read(session: Session, reference: str | None) -> list[RunStatus]:
+def status_table(statuses: Sequence[RunStatus], now: datetime) -> str:
+    """A line for each run, for people."""
+    return table(_HEAD, [_row(each, now) for each in statuses], right=_NUMBERS)
+
+
+async def read_statuses(
+    session: Session, reference: str | None, since: When | None
+) -> list[RunStatus]:
+    """The runs that *reference* means and that began *since*, oldest first.
+
+    Raises:
+        WrongInput: *reference* means none.
+        StoreBroken: the store cannot be read.
+    """
     async with store_to_look(session) as store:
         found = matching(reference, await store.runs())
+        if since is not None:
+            first = since.since(session.clock.now())
+            found = [run for run in found if run.created_at >= first]
         return [await store.status(run.id) for run in found]
 
 
-def collection_warning(status: RunStatus, now: datetime) -> str | None:
-    """A result of *status* that the API will soon keep no more."""
-    oldest = status.oldest_posted_at
-    if oldest is None or now - oldest < windows.WARN:
-        return None
-    age = span((now - oldest).total_seconds())
-    return f"{status.run.name}: a result has waited {age} to be collected; the API keeps it 30 days"
-
-
 def state_word(status: RunStatus) -> str:
-    """``empty``, ``waiting``, ``in doubt``, ``failed`` or ``finished``."""
+    """``empty``, ``waiting``, ``in_doubt``, ``paused``, ``failed`` or ``finished``."""
     if not status.tasks:
         return "empty"
     if still := waiting(status):
-        return "in doubt" if still == status.states[State.UNKNOWN] else "waiting"
+        if status.paused is not None and still == status.states[State.PENDING]:
+            return "paused"
+        return "in_doubt" if still == status.states[State.UNKNOWN] else "waiting"
     return "failed" if unsuccessful(status) else "finished"
 
 
@@ -76,7 +104,7 @@ def status_keys(status: RunStatus, now: datetime) -> dict[str, object]:
         "run": status.run.name,
         "number": status.run.number,
         "job": status.run.job,
-        "state": state_word(status).replace(" ", "_"),
+        "state": state_word(status),
         "tasks": status.tasks,
         "sent": sent(status),
         "done": status.states[State.COMPLETED],
@@ -90,6 +118,8 @@ def status_keys(status: RunStatus, now: datetime) -> dict[str, object]:
     }
     if status.oldest_posted_at is not None:
         keys["oldest"] = f"{_age_s(status.oldest_posted_at, now)}s"
+    if status.paused is not None:
+        keys["paused"] = str(status.paused)
     return keys
 
 
@@ -110,19 +140,24 @@ def _row(status: RunStatus, now: datetime) -> list[str]:
         f"{unsuccessful(status):,}",
         f"{waiting(status):,}",
         short(status.money.charged),
-        _words(status, now),
+        describe(status, now),
     ]
 
 
-def _words(status: RunStatus, now: datetime) -> str:
+def describe(status: RunStatus, now: datetime) -> str:
+    """How a run stands, in words: ``waiting, oldest 23 h of 72 h``."""
     word = state_word(status)
-    parts = [f"finished, {unsuccessful(status):,} failed" if word == "failed" else word]
+    failed = f"finished, {unsuccessful(status):,} failed"
+    parts = [failed if word == "failed" else word.replace("_", " ")]
     if status.oldest_posted_at is not None:
         parts.append(f"oldest {span(_age_s(status.oldest_posted_at, now))} of 72 h")
-    if status.states[State.UNKNOWN] and word != "in doubt":
+    if status.states[State.UNKNOWN] and word != "in_doubt":
         parts.append(f"{status.states[State.UNKNOWN]:,} in doubt")
     if status.changed:
         parts.append(f"{status.changed:,} changed")
     if status.rejected:
         parts.append(f"{status.rejected:,} rows rejected")
+    if status.paused is not None:
+        # In place of the word itself, so that it is not said twice.
+        parts = [str(status.paused), *parts[word == "paused" :]]
     return ", ".join(parts)

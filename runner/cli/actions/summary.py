@@ -1,17 +1,19 @@
 """How a start ended: the summary, always last, and what goes before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from runner.app import RunSummary
+from runner.cli.actions.controlling import resume_command
 from runner.cli.actions.looking import same_store
-from runner.cli.actions.status import collection_warning
-from runner.cli.counts import held, unsuccessful, waiting
+from runner.cli.actions.uncollected import tell_uncollected
+from runner.cli.counts import held, together, unsuccessful, waiting
 from runner.cli.layout import amount, count, span
 from runner.cli.session import Session
 from runner.cli.voice import error_as_json
-from runner.errors import Exit, RunnerError
+from runner.errors import Exit, RunnerError, gravest
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import status_document
@@ -32,20 +34,42 @@ _STOPPED: Final = {
 }
 
 
-def tell(session: Session, summary: RunSummary) -> Exit:
-    """Print how the start ended and return its exit code."""
+def tell(session: Session, summaries: Sequence[RunSummary]) -> Exit:
+    """Print how the start ended, the gravest code of its runs last, and return that code."""
     voice, now = session.voice, session.clock.now()
-    for status in (summary.status, *summary.others):
-        if warning := collection_warning(status, now):
-            voice.warn(warning)
-    reason = summary.reason or _quiet_reason(session, summary)
-    if reason is not None:
-        voice.error(reason, summary.exit)
-    for text in notes(session, summary):
-        voice.note(text)
+    code = gravest(summary.exit for summary in summaries)
+    for error, its_code in _reasons(session, summaries):
+        voice.error(error, its_code)
+    for summary in summaries:
+        for text in notes(session, summary):
+            voice.note(text)
+    known = [status for each in summaries for status in (each.status, *each.others)]
+    if warning := tell_uncollected(session, code, known=known):
+        voice.event("warning", {"message": warning})
+    for summary in summaries:
+        _tell_run(session, summary, event="result" if len(summaries) == 1 else "end")
+    if len(summaries) > 1:
+        _tell_all(session, summaries, code, now)
+    return code
+
+
+def _reasons(
+    session: Session, summaries: Sequence[RunSummary]
+) -> Iterator[tuple[RunnerError, Exit]]:
+    """Each error once: what stops the engine stops all its runs."""
+    said = set()
+    for summary in summaries:
+        reason = summary.reason or _quiet_reason(session, summary)
+        if reason is not None and reason.what not in said:
+            said.add(reason.what)
+            yield reason, summary.exit
+
+
+def _tell_run(session: Session, summary: RunSummary, *, event: str) -> None:
+    voice = session.voice
     line = session.line(_LEVELS.get(summary.exit, "error"), "run.end", end_keys(summary))
     session.log_to_file(line)
-    voice.event("result", result(summary, now))
+    voice.event(event, result(summary, session.clock.now()))
     if voice.for_people:
         for path in summary.files:
             voice.last_word(f"wrote {path}")
@@ -54,7 +78,31 @@ def tell(session: Session, summary: RunSummary) -> Exit:
         for other in summary.others:
             voice.last_word(session.line("info", "run.collected", _counts(other)))
         voice.last_word(line)
-    return summary.exit
+
+
+def _tell_all(session: Session, summaries: Sequence[RunSummary], code: Exit, now: datetime) -> None:
+    """The one line that is last when several runs ended."""
+    all_ = replace(
+        summaries[0],
+        status=together([summary.status for summary in summaries]),
+        others=tuple(other for summary in summaries for other in summary.others),
+        left_over=sum(summary.left_over for summary in summaries),
+        load=None,
+        exit=code,
+        reason=next((each.reason for each in summaries if each.exit is code), None),
+        retried=sum(summary.retried for summary in summaries),
+        files=tuple(path for summary in summaries for path in summary.files),
+        elapsed_s=max(summary.elapsed_s for summary in summaries),
+        calls=max(summary.calls for summary in summaries),
+    )
+    keys = end_keys(all_)
+    keys = {"runs": len(summaries)} | {k: v for k, v in keys.items() if k not in ("run", "number")}
+    line = session.line(_LEVELS.get(code, "error"), "runs.end", keys)
+    session.log_to_file(line)
+    statuses = [status for each in summaries for status in (each.status, *each.others)]
+    document = result(all_, now) | status_document(statuses, now)
+    session.voice.event("result", document | {"run": None, "schema": "runner.event/1"})
+    session.voice.last_word(headline(all_) if session.voice.for_people else line)
 
 
 def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
@@ -84,6 +132,16 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
         yield (
             f"{count(unknown, 'task')} in doubt: the API may have them, so they are not posted "
             "again before that is decided"
+        )
+    if status.loading:
+        yield (
+            f"the latest load of {name} was not finished, and nothing is posted before it is: "
+            f"runner load JOB{same}"
+        )
+    if status.paused is not None:
+        yield (
+            f"{status.run.name} is {status.paused}; {count(status.states[State.PENDING], 'task')} "
+            f"wait for: {resume_command(session, status.paused)}"
         )
     if summary.left_over:
         yield (
@@ -151,6 +209,7 @@ def result(summary: RunSummary, now: datetime) -> dict[str, object]:
     return {
         **status_document([summary.status, *summary.others], now),
         "schema": "runner.event/1",
+        "run": summary.status.run.name,
         "exit": int(summary.exit),
         "load": added
         and {

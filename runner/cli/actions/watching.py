@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from runner.app import Progress, RunSummary
-from runner.cli.counts import ended, held, sent, unsuccessful, waiting
+from runner.cli.counts import ended, held, sent, together, unsuccessful, waiting
 from runner.cli.layout import amount, count
 from runner.cli.session import Session
 from runner.cli.terminal import can_move, is_terminal, wants_colour
@@ -51,9 +51,10 @@ class Watcher(AbstractContextManager["Watcher"]):
         self._voice = session.voice
         self._mute_problems = bad_rows_are_fine and session.voice.quiet
         self._bars: Bars | None = None
-        self._last: Progress | None = None
-        self._told_at = 0.0
-        self._told: Progress | None = None
+        # By run: several may go on together.
+        self._last: dict[int, Progress] = {}
+        self._told_at: dict[int, float] = {}
+        self._told: dict[int, Progress] = {}
 
     def __exit__(
         self,
@@ -65,8 +66,9 @@ class Watcher(AbstractContextManager["Watcher"]):
             self._voice.keep_above(None)
             self._bars.stop()
             self._bars = None
-        if self._last and (self._told is None or self._told.status != self._last.status):
-            self._tell(self._last)
+        for run, last in self._last.items():
+            if run not in self._told or self._told[run].status != last.status:
+                self._tell(last)
 
     def __enter__(self) -> Self:
         return self
@@ -89,38 +91,40 @@ class Watcher(AbstractContextManager["Watcher"]):
             self._voice.note(start_sentence(run, load, status))
 
     def progress(self, progress: Progress) -> None:
-        self._last = progress
+        run = progress.status.run.id
+        self._last[run] = progress
         if self.mode == "bar":
-            self._paint(progress)
-        if progress.elapsed_s - self._told_at >= EVERY_S:
-            self._told_at = progress.elapsed_s
+            self._paint()
+        if progress.elapsed_s - self._told_at.get(run, 0.0) >= EVERY_S:
+            self._told_at[run] = progress.elapsed_s
             self._tell(progress)
 
     # -- what the application does not tell --------------------------------------------------
 
     def stopping(self) -> None:
         """Somebody asked for the stop."""
-        if self._last is not None and self.mode == "bar":
-            self._last = replace(self._last, stopping=True)
-            self._paint(self._last)
+        self._last = {run: replace(last, stopping=True) for run, last in self._last.items()}
+        if self._last and self.mode == "bar":
+            self._paint()
 
     def ended(self, summary: RunSummary) -> None:
         """The last state, which stays on the screen."""
-        if self._last is not None:
-            self._last = replace(
-                self._last,
+        run = summary.status.run.id
+        if run in self._last:
+            self._last[run] = replace(
+                self._last[run],
                 status=summary.status,
-                elapsed_s=max(self._last.elapsed_s, summary.elapsed_s),
+                elapsed_s=max(self._last[run].elapsed_s, summary.elapsed_s),
                 calls=summary.calls,
                 stopping=True,
                 note=None,
             )
             if self.mode == "bar":
-                self._paint(self._last)
+                self._paint()
 
     # -- how ---------------------------------------------------------------------------------
 
-    def _paint(self, progress: Progress) -> None:
+    def _paint(self) -> None:
         if self._bars is None:
             from runner.cli.actions.bars import Bars
 
@@ -129,10 +133,12 @@ class Watcher(AbstractContextManager["Watcher"]):
             self._bars = Bars(voice.stderr, colour=colour, environ=voice.environ)
             self._bars.start()
             voice.keep_above(self._bars.print)
-        self._bars.update(progress)
+        *_, newest = self._last.values()
+        statuses = [each.status for each in self._last.values()]
+        self._bars.update(replace(newest, status=together(statuses)))
 
     def _tell(self, progress: Progress) -> None:
-        self._told = progress
+        self._told[progress.status.run.id] = progress
         keys = progress_keys(progress)
         self._session.log("info", "run.progress", keys, to_stderr=self.mode == "lines")
         self._voice.event(
@@ -140,6 +146,7 @@ class Watcher(AbstractContextManager["Watcher"]):
             {
                 **status_document([progress.status], progress.now),
                 "schema": "runner.event/1",
+                "run": progress.status.run.name,
                 "elapsed_s": round(progress.elapsed_s, 3),
                 "calls": progress.calls,
                 "calls_per_minute": progress.calls_per_minute,

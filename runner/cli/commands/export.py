@@ -1,21 +1,20 @@
 """``runner export [RUN|JOB]``: results as files."""
 
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
+from runner.cli.selecting import Selectors, selector_options
 from runner.cli.session import Session
 from runner.cli.verbs import run_argument, verb
 from runner.errors import Exit
-from runner.lifecycle import State
 
 
-class ExportOptions(TypedDict):
+class ExportOptions(Selectors):
     """The options of `export`."""
 
     output: str | None
     format: tuple[str, ...]
-    state: tuple[str, ...]
     raw_cells: bool
     force: bool
 
@@ -29,19 +28,15 @@ class ExportOptions(TypedDict):
     multiple=True,
     help="Default: by the name of FILE, else what the job says.",
 )
-@click.option(
-    "--state",
-    type=click.Choice([state.value for state in State]),
-    multiple=True,
-    help="Only tasks in this state; may be repeated. Default: all, failures too.",
-)
+@selector_options(but=["limit"])
 @click.option("--raw-cells", is_flag=True, help="Leave CSV cells that look like formulas.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is no earlier export.")
 def command(session: Session, /, run: str | None, **given: Unpack[ExportOptions]) -> Exit:
     """Write the results of RUN, or of the newest run: a line for each row, target and sample.
 
-    Your own columns come first. Without -o the files go where the job says. A file appears whole
-    or not at all, and only an earlier export of the same job is overwritten.
+    Failures are in it; selectors leave out all other tasks. Your own columns come first. Without
+    -o the files go where the job says. A file appears whole or not at all, and only an earlier
+    export of the same job is overwritten.
     """
     from runner.cli.actions import export
 

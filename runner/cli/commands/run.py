@@ -31,7 +31,13 @@ class RunOptions(DataOptions, SendingOptions):
 
 
 @verb("run")
-@click.argument("job", help="A job file, a data file, or the name of a job in jobs/.")
+@click.argument(
+    "jobs",
+    metavar="JOB...",
+    nargs=-1,
+    required=True,
+    help="A job file, a data file, or the name of a job in jobs/; several start together.",
+)
 @click.option("--limit", type=COUNT, metavar="N", help="Only the first N rows of the input.")
 @click.option("--fresh", is_flag=True, help="Start a new run: everything is asked, and paid, anew.")
 @click.option("--pay-again", is_flag=True, help="With --fresh, though the newest is unfinished.")
@@ -47,12 +53,12 @@ class RunOptions(DataOptions, SendingOptions):
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is sent or kept.")
 @sending_options
 @data_options
-def command(session: Session, /, job: str, **given: Unpack[RunOptions]) -> Exit:
-    """Load what is new in JOB, send it, collect the answers, export them.
+def command(session: Session, /, jobs: tuple[str, ...], **given: Unpack[RunOptions]) -> Exit:
+    """Load what is new in each JOB, send it, collect the answers, export them.
 
     A data file (.csv, .jsonl) needs --provider and --model. Starting the same command again
     continues it: what was asked is not asked again, and not paid again.
     """
     from runner.cli.actions import run
 
-    return run.run(session, job, given)
+    return run.run(session, jobs, given)

@@ -58,6 +58,14 @@ def begin_load(
     return int(row[0])
 
 
+def being_loaded(db: sqlite3.Connection, run: int) -> bool:
+    """Whether the run's latest load is not finished: it goes on, or was broken off."""
+    latest = db.execute(
+        "SELECT finished_at FROM loads WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run,)
+    ).fetchone()
+    return latest is not None and latest[0] is None
+
+
 def end_load(db: sqlite3.Connection, load: int, *, rejected: int, now: datetime) -> None:
     db.execute(
         "UPDATE loads SET rejected = ?, finished_at = ? WHERE id = ?", (rejected, to_ms(now), load)

@@ -10,7 +10,9 @@ from runner.clock import to_ms
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.protocol import AttemptOver, Ceiling, Idle
+from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.identity import install_id
+from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import first_ask_ms
 from runner.task import (
     Accepted,
@@ -30,6 +32,8 @@ from runner.task import (
 def targets_to_post(
     db: sqlite3.Connection, run: int, *, now: datetime
 ) -> list[tuple[int, Endpoint]]:
+    if pause_of(db, run, now=now) is not None or being_loaded(db, run):
+        return []
     rows = db.execute(
         """
         SELECT id, endpoint FROM targets g
@@ -57,6 +61,10 @@ def begin_batch(
     ceiling: Ceiling,
     seal: Callable[[tuple[Attempt, ...]], str],
 ) -> Batch | Idle:
+    # Asked again in the transaction of the intent: after `pause` has said so, nothing is posted,
+    # and nothing of an input that is not in the queue as a whole.
+    if pause_of(db, run, now=now) is not None or being_loaded(db, run):
+        return Idle.NOTHING_DUE
     endpoint, name, reserve = db.execute(
         "SELECT endpoint, name, reserve_nanousd FROM targets WHERE id = ?", (target,)
     ).fetchone()

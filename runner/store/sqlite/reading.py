@@ -9,14 +9,19 @@ from typing import Final
 
 from runner.clock import from_ms
 from runner.lifecycle import State
+from runner.store.control import Pause
+from runner.store.listing import Selection
 from runner.store.protocol import CostLine, ExportLine, FailureGroup, Money, RunStatus
+from runner.store.sqlite.controlling import pause_of
+from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.runs import runs
+from runner.store.sqlite.selecting import condition
 from runner.task import Endpoint, TaskId
 
 _MONEY: Final = ("reserved", "at_risk", "advanced", "charged", "refunded", "over_reserve")
 
 
-def status(db: sqlite3.Connection, run: int) -> RunStatus:
+def status(db: sqlite3.Connection, run: int, *, now: datetime) -> RunStatus:
     counted = db.execute(
         "SELECT state, reason, changed, n FROM run_states WHERE run_id = ? AND n > 0", (run,)
     ).fetchall()
@@ -36,6 +41,9 @@ def status(db: sqlite3.Connection, run: int) -> RunStatus:
         f"SELECT {', '.join(f'{name}_nanousd' for name in _MONEY)} FROM run_money WHERE run_id = ?",
         (run,),
     ).fetchone()
+    paused = pause_of(db, run, now=now)
+    loading = being_loaded(db, run)
+    none_sent = paused is not None or loading
     return RunStatus(
         run=runs(db, id=run)[0],
         rows=load[0] if load else 0,
@@ -44,11 +52,22 @@ def status(db: sqlite3.Connection, run: int) -> RunStatus:
         states=states,
         reasons=reasons,
         changed=sum(n for _, _, changed, n in counted if changed),
-        held=sum(n for state, _, changed, n in counted if changed and state == State.PENDING),
+        held=sum(
+            n
+            for state, _, changed, n in counted
+            if state == State.PENDING and (changed or none_sent)
+        ),
         money=Money(**dict(zip(_MONEY, sums, strict=True))),
         oldest_posted_at=oldest_uncollected(db, run=run),
-        next_due_at=_next_due(db, run),
+        next_due_at=None if loading else _next_due(db, run, paused),
+        paused=paused,
+        loading=loading,
     )
+
+
+def counts(db: sqlite3.Connection) -> dict[State, int]:
+    rows = db.execute("SELECT state, sum(n) FROM run_states GROUP BY state")
+    return dict.fromkeys(State, 0) | {State(state): n for state, n in rows}
 
 
 def _moment(db: sqlite3.Connection, query: str, *values: object) -> datetime | None:
@@ -56,8 +75,8 @@ def _moment(db: sqlite3.Connection, query: str, *values: object) -> datetime | N
     return None if found is None else from_ms(found)
 
 
-def _next_due(db: sqlite3.Connection, run: int) -> datetime | None:
-    return _moment(
+def _next_due(db: sqlite3.Connection, run: int, paused: Pause | None) -> datetime | None:
+    due = _moment(
         db,
         """
         SELECT min(due) FROM (
@@ -68,6 +87,9 @@ def _next_due(db: sqlite3.Connection, run: int) -> datetime | None:
         """,
         run,
     )
+    if due is None or paused is None:
+        return due
+    return None if paused.until is None else max(due, paused.until)
 
 
 def oldest_uncollected(db: sqlite3.Connection, *, run: int | None = None) -> datetime | None:
@@ -83,19 +105,20 @@ def oldest_uncollected(db: sqlite3.Connection, *, run: int | None = None) -> dat
     )
 
 
-def failures(db: sqlite3.Connection, run: int) -> list[FailureGroup]:
+def failures(db: sqlite3.Connection, run: int, which: Selection) -> list[FailureGroup]:
+    sql, values = condition(which)
     rows = db.execute(
-        """
+        f"""
         SELECT t.state, t.reason, g.endpoint, coalesce(a.model, g.model), a.code,
                min(a.message), count(*), min(t.id)
           FROM tasks t
           JOIN targets g ON g.id = t.target_id
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-         WHERE t.run_id = ? AND t.state IN ('failed', 'expired', 'quarantined')
+         WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined') AND {sql}
          GROUP BY 1, 2, 3, 4, 5
          ORDER BY count(*) DESC, min(t.id)
         """,
-        (run,),
+        values | {"run": run},
     )
     return [
         FailureGroup(
@@ -224,9 +247,9 @@ def loads_of(db: sqlite3.Connection, run: int) -> list[int]:
 
 
 def export_page(
-    db: sqlite3.Connection, load: int, after_position: int, size: int
+    db: sqlite3.Connection, load: int, after_position: int, size: int, which: Selection
 ) -> tuple[list[ExportLine], int | None]:
-    """Up to *size* input lines of *load* after a position, with all their tasks.
+    """Up to *size* input lines of *load* after a position, with their tasks that *which* means.
 
     Returns the lines and the position to go on from, None after the last.
     """
@@ -239,7 +262,7 @@ def export_page(
     ).fetchall()
     if not inputs:
         return [], None
-    tasks = _tasks_of(db, [row for _, row, _, _ in inputs])
+    tasks = _tasks_of(db, [row for _, row, _, _ in inputs], which)
     lines = [
         ExportLine(position=position, cells=cells, duplicate_of=duplicate_of, values=values)
         for position, row, duplicate_of, cells in inputs
@@ -248,18 +271,22 @@ def export_page(
     return lines, inputs[-1][0]
 
 
-def _tasks_of(db: sqlite3.Connection, rows: list[int]) -> dict[int, list[dict[str, object]]]:
+def _tasks_of(
+    db: sqlite3.Connection, rows: list[int], which: Selection
+) -> dict[int, list[dict[str, object]]]:
+    sql, values = condition(which)
     columns = ", ".join(f"v.{name}" for name in EXPORTED)
     found: dict[int, list[dict[str, object]]] = {}
-    for row, *values in db.execute(
+    for row, *line in db.execute(
         f"""
         SELECT t.row_id, {columns}
-          FROM json_each(?) e
+          FROM json_each(:rows) e
          CROSS JOIN tasks t ON t.row_id = e.value
           JOIN results_v1 v ON v.task_id = t.id
+         WHERE {sql}
          ORDER BY t.row_id, t.target_id, t.sample, t.turn
         """,
-        (json.dumps(list(set(rows))),),
+        values | {"rows": json.dumps(list(set(rows)))},
     ):
-        found.setdefault(row, []).append(dict(zip(EXPORTED, values, strict=True)))
+        found.setdefault(row, []).append(dict(zip(EXPORTED, line, strict=True)))
     return found

@@ -14,12 +14,14 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
     wanted = _retry_condition(which)
     scope = {"run": run, "codes": json.dumps(sorted(which.codes or ())), "now": to_ms(now)}
     # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
-    # at the API: only `resolve` may give it another attempt.
+    # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
+    # asked any more.
     chosen = f"""
         SELECT t.id FROM tasks t
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined')
            AND t.state <> 'quarantined' AND ({wanted})
+           AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
     """
     if dry:
         (count,) = db.execute(f"SELECT count(*) FROM ({chosen})", scope).fetchone()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
+from runner.lifecycle import WAITING
 from runner.store.protocol import Run
 from runner.task import Target, short_digest
 
@@ -25,7 +26,8 @@ def runs(
 ) -> list[Run]:
     rows = db.execute(
         """
-        SELECT r.id, j.name, r.key, r.fresh, r.api, r.key_columns, r.created_at
+        SELECT r.id, j.name, j.source, r.key, r.fresh, r.api, r.key_columns, r.created_at,
+               r.pruned_at
           FROM runs r JOIN jobs j ON j.id = r.job_id
          WHERE (:job IS NULL OR j.name = :job) AND (:key IS NULL OR r.key = :key)
            AND (:id IS NULL OR r.id = :id)
@@ -37,14 +39,23 @@ def runs(
         Run(
             id=id_,
             job=name,
+            source=source,
             key=key_,
             fresh=fresh,
             api=api,
             key_columns=tuple(json.loads(key_columns)),
             created_at=from_ms(created_at),
+            pruned_at=None if pruned_at is None else from_ms(pruned_at),
         )
-        for id_, name, key_, fresh, api, key_columns, created_at in rows
+        for id_, name, source, key_, fresh, api, key_columns, created_at, pruned_at in rows
     ]
+
+
+def unfinished_runs(db: sqlite3.Connection) -> list[Run]:
+    states = ", ".join(f"'{state}'" for state in sorted(WAITING))
+    rows = db.execute(f"SELECT DISTINCT run_id FROM run_states WHERE n > 0 AND state IN ({states})")
+    unfinished = {run for (run,) in rows}
+    return [run for run in runs(db) if run.id in unfinished]
 
 
 def begin_run(
@@ -57,9 +68,16 @@ def begin_run(
     key_columns: Sequence[str],
     targets: Sequence[tuple[Target, int]],
     tries: int,
+    source: str,
     now: datetime,
 ) -> Run:
-    db.execute("INSERT OR IGNORE INTO jobs (name) VALUES (?)", (job,))
+    db.execute(
+        """
+        INSERT INTO jobs (name, source) VALUES (:job, :source)
+        ON CONFLICT (name) DO UPDATE SET source = :source WHERE :source <> ''
+        """,
+        {"job": job, "source": source},
+    )
     (job_id,) = db.execute("SELECT id FROM jobs WHERE name = ?", (job,)).fetchone()
     # From the job's own words, so that a store rebuilt from nothing makes the same tags.
     tag_part = short_digest(json.dumps([job, key, fresh]).encode(), 8)

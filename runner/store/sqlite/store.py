@@ -1,13 +1,17 @@
 """The SQLite store: the protocol's verbs, each one transaction on one of two connections."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from runner.clock import Clock
+from runner.clock import Clock, SystemClock
+from runner.lifecycle import State
 from runner.resources import migrations
+from runner.store.control import Keep, Pause, Pruned
+from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.protocol import (
     Added,
@@ -26,9 +30,12 @@ from runner.store.protocol import (
 from runner.store.sqlite import (
     changes,
     collecting,
+    controlling,
     identity,
+    listing,
     loading,
     posting,
+    pruning,
     reading,
     ready_list,
     retrying,
@@ -40,14 +47,23 @@ from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, T
 EXPORT_PAGE: Final = 500
 """Input lines read at a time: memory does not grow with the run."""
 
+TASKS_PAGE: Final = 200
+"""Tasks listed at a time."""
+
+_BREATH_S: Final = 0.02
+"""Between the chunks of a long write, in which an engine may write."""
+
 
 class SqliteStore:
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
-    def __init__(self, path: Path, writer: Connection, reader: Connection) -> None:
+    def __init__(
+        self, path: Path, writer: Connection, reader: Connection, clock: Clock | None = None
+    ) -> None:
         self._path = path
         self._writer = writer
         self._reader = reader
+        self._clock = clock or SystemClock()
 
     # -- whose store it is -------------------------------------------------------------------
 
@@ -81,6 +97,7 @@ class SqliteStore:
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
         tries: int = 3,
+        source: str = "",
         now: datetime,
     ) -> Run:
         return await self._writer.write(
@@ -92,6 +109,7 @@ class SqliteStore:
             key_columns=key_columns,
             targets=targets,
             tries=tries,
+            source=source,
             now=now,
         )
 
@@ -188,6 +206,55 @@ class SqliteStore:
     async def retry(self, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
         return await self._writer.write(retrying.retry, run, which, now=now, dry=dry)
 
+    async def pause(
+        self,
+        *,
+        job: str | None = None,
+        run: int | None = None,
+        until: datetime | None = None,
+        reason: str = "",
+        now: datetime,
+    ) -> Pause:
+        return await self._writer.write(
+            controlling.pause, job=job, run=run, until=until, reason=reason, now=now
+        )
+
+    async def resume(
+        self, *, job: str | None = None, run: int | None = None, now: datetime
+    ) -> Pause | None:
+        return await self._writer.write(controlling.resume, job=job, run=run, now=now)
+
+    async def pauses(self, *, now: datetime) -> list[Pause]:
+        return await self._reader.read(controlling.pauses, now=now)
+
+    async def cancel(self, which: Selection) -> int:
+        done, last, left = 0, 0, which.limit
+        while left is None or left > 0:
+            size = min(controlling.CANCELLED_AT_ONCE, left or controlling.CANCELLED_AT_ONCE)
+            tasks = await self._reader.read(controlling.pending_ids, which, last, size)
+            if not tasks:
+                break
+            done += await self._writer.write(controlling.cancel, tasks)
+            last, left = tasks[-1], None if left is None else left - len(tasks)
+            await self._clock.sleep(_BREATH_S)
+        return done
+
+    async def prunable(self, runs: Sequence[int], *, before: datetime) -> list[int]:
+        return await self._reader.read(pruning.prunable, runs, before=before)
+
+    async def prune_size(self, run: int, *, keep: Keep) -> Pruned:
+        return await self._reader.read(pruning.prune_size, run, keep=keep)
+
+    async def prune(self, run: int, *, keep: Keep, now: datetime) -> Pruned:
+        gone, place = Pruned(), pruning.BEGINNING
+        while True:
+            went, on = await self._writer.write(pruning.prune, run, place, keep=keep, now=now)
+            gone += went
+            if on is None:
+                return gone
+            place = on
+            await self._clock.sleep(_BREATH_S)
+
     # -- pacing ------------------------------------------------------------------------------
 
     async def recent_calls(self, account: int, kind: str, *, since: datetime) -> list[datetime]:
@@ -201,11 +268,17 @@ class SqliteStore:
     async def runs(self, *, job: str | None = None) -> list[Run]:
         return await self._reader.read(runs.runs, job=job)
 
-    async def status(self, run: int) -> RunStatus:
-        return await self._reader.read(reading.status, run)
+    async def counts(self) -> Mapping[State, int]:
+        return await self._reader.read(reading.counts)
 
-    async def failures(self, run: int) -> list[FailureGroup]:
-        return await self._reader.read(reading.failures, run)
+    async def unfinished_runs(self) -> list[Run]:
+        return await self._reader.read(runs.unfinished_runs)
+
+    async def status(self, run: int) -> RunStatus:
+        return await self._reader.read(reading.status, run, now=self._clock.now())
+
+    async def failures(self, run: int, which: Selection | None = None) -> list[FailureGroup]:
+        return await self._reader.read(reading.failures, run, which or Selection())
 
     async def cost(
         self, *, by: str | None, run: int | None = None
@@ -215,7 +288,9 @@ class SqliteStore:
     async def oldest_uncollected(self) -> datetime | None:
         return await self._reader.read(reading.oldest_uncollected)
 
-    async def export(self, run: int) -> AsyncIterator[list[ExportLine]]:
+    async def export(
+        self, run: int, which: Selection | None = None
+    ) -> AsyncIterator[list[ExportLine]]:
         # One view of the data from the first line to the last: a load that goes on meanwhile moves
         # lines from an older load to itself, and some would be missed or told twice.
         async with connect(self._path, read_only=True) as view:
@@ -224,13 +299,43 @@ class SqliteStore:
                 position: int | None = -1
                 while position is not None:
                     lines, position = await view.call(
-                        reading.export_page, load, position, EXPORT_PAGE
+                        reading.export_page, load, position, EXPORT_PAGE, which or Selection()
                     )
                     if lines:
                         yield lines
 
     async def input_columns(self, run: int) -> list[str]:
         return await self._reader.read(reading.input_columns, run)
+
+    async def tasks(self, which: Selection) -> AsyncIterator[list[TaskLine]]:
+        ids = None if which.tasks is None else sorted(which.tasks)
+        after, left = 0, which.limit
+        while left is None or left > 0:
+            size = TASKS_PAGE if left is None else min(TASKS_PAGE, left)
+            if ids is not None:
+                # A page looks at its own part of the ids, not at all of them each time.
+                part, ids = ids[:TASKS_PAGE], ids[TASKS_PAGE:]
+                if not part:
+                    return
+                which = replace(which, tasks=frozenset(part))
+            lines = await self._reader.read(listing.page, which, after, size)
+            if lines:
+                yield lines
+                after, left = lines[-1].id, None if left is None else left - len(lines)
+            elif ids is None:
+                return
+
+    async def count_tasks(self, which: Selection) -> int:
+        return await self._reader.read(listing.count, which)
+
+    async def task(self, id: int) -> TaskDetail | None:
+        return await self._reader.read(listing.task, id)
+
+    async def reply(self, task: int, attempt: int) -> bytes | None:
+        return await self._reader.read(listing.reply, task, attempt)
+
+    async def unknown_tasks(self, ids: Sequence[int]) -> list[int]:
+        return await self._reader.read(listing.unknown, ids)
 
 
 @asynccontextmanager
@@ -244,11 +349,13 @@ async def open_store(path: Path, *, clock: Clock) -> AsyncIterator[SqliteStore]:
     async with connect(path) as writer:
         await writer.call(migrate, known, clock.now())
         async with connect(path, read_only=True) as reader:
-            yield SqliteStore(path, writer, reader)
+            yield SqliteStore(path, writer, reader, clock)
 
 
 @asynccontextmanager
-async def open_store_to_look(path: Path) -> AsyncIterator[SqliteStore]:
+async def open_store_to_look(
+    path: Path, *, clock: Clock | None = None
+) -> AsyncIterator[SqliteStore]:
     """Open an existing store for commands that only read; nothing in it is changed.
 
     Raises:
@@ -257,4 +364,4 @@ async def open_store_to_look(path: Path) -> AsyncIterator[SqliteStore]:
     known = read_migrations(migrations("sqlite"))
     async with connect(path, read_only=True) as reader:
         await reader.call(check_current, known)
-        yield SqliteStore(path, reader, reader)
+        yield SqliteStore(path, reader, reader, clock)

@@ -1,0 +1,163 @@
+"""The engine as a daemon: posts and collects whatever is in the store until it is stopped."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+
+from runner.app.ending import reason_of
+from runner.app.limits import Limits
+from runner.app.opening import OwnStore, running_engine
+from runner.app.stages import run_stages, to_collect, to_post
+from runner.app.steps import Step, with_store
+from runner.app.supervisor import may_post
+from runner.app.values import Working, WorkSummary
+from runner.errors import Exit, RunnerError, WrongInput, gravest
+from runner.lifecycle import WAITING, State
+from runner.pipeline.engine import Engine, Posting
+from runner.pipeline.submitter import Poster
+from runner.store.protocol import RunStatus, StoreUnwritable, TaskStore
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S: Final = 2.0
+"""How soon a newly loaded run is seen."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Who is told what the daemon does."""
+
+    ready: Callable[[], None]
+    """It has the store, and begins."""
+    progress: Callable[[Working], None]
+    """Called every two seconds."""
+    warn: Callable[[RunnerError], None]
+    """A run is left alone because of this; said once."""
+
+
+@dataclass(slots=True)
+class _Daemon:
+    engine: Engine
+    limits: Limits
+    watch: Watch
+    drain: bool
+    postings: list[Posting] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    """By run: why it is not posted, as it was told."""
+    ended_before: int = 0
+
+
+async def work(step: Step, limits: Limits, watch: Watch, *, drain: bool = False) -> WorkSummary:
+    """Post and collect everything in the store, newly loaded runs too, until somebody stops it.
+
+    *drain*: until nothing can be done any more.
+
+    Raises:
+        As ``runner.app.steps.submit``; a run whose job file is not found is left alone instead.
+    """
+    return await with_store(step, partial(_work, step, limits, watch, drain))
+
+
+async def _work(
+    step: Step, limits: Limits, watch: Watch, drain: bool, own: OwnStore
+) -> WorkSummary:
+    began = step.clock.monotonic()
+    ended_before = _ended(await own.store.counts())
+    async with running_engine(step.settings, own, clock=step.clock) as engine:
+        daemon = _Daemon(engine, limits, watch, drain, ended_before=ended_before)
+        watch.ready()
+        await run_stages(
+            engine,
+            [*to_post(engine, Poster(engine, daemon.postings)), *to_collect(engine)],
+            until=partial(_until_over, daemon),
+            stop=step.stop,
+        )
+        left = await _unfinished(own.store)
+        reasons = [reason for each in left if (reason := reason_of(engine.signals, each))]
+        reason = engine.signals.fatal or next(iter(reasons), None)
+        codes = [each.exit_code for each in (reason,) if each is not None]
+        if step.stop.exit is not None:
+            codes.append(step.stop.exit)
+        elif left:
+            codes.append(Exit.NOT_FINISHED)
+        return WorkSummary(
+            working=_working(daemon, left, await own.store.counts()),
+            exit=gravest(codes),
+            reason=reason,
+            elapsed_s=step.clock.monotonic() - began,
+        )
+
+
+async def _until_over(daemon: _Daemon) -> None:
+    engine = daemon.engine
+    while not engine.signals.stopping.is_set():
+        busy = engine.signals.in_flight
+        try:
+            left = await _unfinished(engine.store)
+            counts = await engine.store.counts()
+        except StoreUnwritable as error:
+            log.warning("daemon.store_not_read", error=error.what)
+        else:
+            busy += engine.signals.in_flight
+            _take_up(daemon, left)
+            daemon.watch.progress(_working(daemon, left, counts))
+            if daemon.drain and not busy and not any(_can_move(daemon, each) for each in left):
+                return
+        await engine.rest(LOOK_EVERY_S)
+
+
+def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
+    """Post from now on what has something to post, within the limits that hold now."""
+    before = {posting.run.id: posting.ceiling for posting in daemon.postings}
+    postings = []
+    for status in left:
+        run = status.run
+        if status.states[State.PENDING] <= status.held:
+            continue
+        try:
+            ceiling = daemon.limits.of(run)
+        except WrongInput as error:
+            if daemon.refused.get(run.id) != error.why:
+                daemon.refused[run.id] = error.why or ""
+                daemon.watch.warn(error)
+            continue
+        daemon.refused.pop(run.id, None)
+        if before.get(run.id, ceiling) != ceiling:
+            # A budget was raised: there may be room again.
+            daemon.engine.signals.shortages.pop(run.id, None)
+        postings.append(Posting(run=run, ceiling=ceiling))
+    daemon.postings[:] = postings
+
+
+def _can_move(daemon: _Daemon, status: RunStatus) -> bool:
+    if status.states[State.POSTED] or status.states[State.POSTING]:
+        return True
+    postable = status.states[State.PENDING] > status.held and status.run.id not in daemon.refused
+    return postable and may_post(daemon.engine, status)
+
+
+async def _unfinished(store: TaskStore) -> list[RunStatus]:
+    return [await store.status(run.id) for run in await store.unfinished_runs()]
+
+
+def _ended(counts: Mapping[State, int]) -> int:
+    return sum(n for state, n in counts.items() if state not in WAITING)
+
+
+def _working(daemon: _Daemon, left: list[RunStatus], counts: Mapping[State, int]) -> Working:
+    signals = daemon.engine.signals
+    trouble = signals.fatal or signals.unwritable or signals.blocked or signals.unreachable
+    posted = [each.oldest_posted_at for each in left if each.oldest_posted_at is not None]
+    return Working(
+        runs=len(left),
+        states={state: counts[state] for state in WAITING},
+        ended=max(0, _ended(counts) - daemon.ended_before),
+        oldest_posted_at=min(posted, default=None),
+        calls=signals.calls,
+        calls_per_minute=daemon.engine.pacer.calls_per_minute,
+        now=daemon.engine.clock.now(),
+        note=trouble.what if trouble else None,
+    )

@@ -1,0 +1,62 @@
+"""The limits of runs that nobody names a job file for: what `submit` and `work` must know."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from runner.app.starting import ceiling_of
+from runner.errors import WrongInput
+from runner.jobfile import Overrides, load_job
+from runner.money import nanos
+from runner.store.protocol import Ceiling, Run
+
+
+class Limits:
+    """Looks up the job files of runs, each again only when it was changed."""
+
+    def __init__(self, workspace: Path, overrides: Overrides | None = None) -> None:
+        self._workspace = workspace
+        self._overrides = overrides or Overrides()
+        self._known: dict[str, tuple[int, Ceiling]] = {}
+
+    def of(self, run: Run) -> Ceiling:
+        """What the job file of *run* allows to be spent and held; of a data file, what was given
+        here.
+
+        Raises:
+            WrongInput: the job file is gone, broken, or another job's now: nothing says the limits.
+        """
+        if not run.source:
+            given = self._overrides
+            return Ceiling(budget=_nanos(given.budget_usd), hold=_nanos(given.max_hold_usd))
+        try:
+            changed_at = Path(run.source).stat().st_mtime_ns
+        except OSError as error:
+            raise _unknown(run, error.strerror or str(error)) from error
+        known = self._known.get(run.source)
+        if known is None or known[0] != changed_at:
+            known = changed_at, self._read(run)
+            self._known[run.source] = known
+        return known[1]
+
+    def _read(self, run: Run) -> Ceiling:
+        try:
+            job = load_job(run.source, workspace=self._workspace, overrides=self._overrides)
+        except WrongInput as error:
+            raise _unknown(run, error.what) from error
+        if job.name != run.job:
+            raise _unknown(run, f"it is the job {job.name} now")
+        return ceiling_of(job)
+
+
+def _nanos(amount: Decimal | None) -> int | None:
+    return None if amount is None else nanos(amount)
+
+
+def _unknown(run: Run, why: str) -> WrongInput:
+    key = f" --run {run.key}" if run.key else ""
+    return WrongInput(
+        f"nothing of {run.name} is posted: its job file does not say the budget any more",
+        where=run.source,
+        why=why,
+        how=f"mend that file, or start it from where it is now: runner run FILE.toml{key}",
+    )

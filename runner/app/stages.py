@@ -1,0 +1,73 @@
+"""The stages of an engine, side by side until somebody says that it is over.
+
+post ──── account checked ─▶ Poster · probe of a paused account
+collect ─ ready list · poll ─▶ writer
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+import anyio
+
+from runner.app.values import StopSwitch
+from runner.pipeline.account import check_account, probe
+from runner.pipeline.engine import Engine
+from runner.pipeline.poller import poll
+from runner.pipeline.ready import watch_ready_list
+from runner.pipeline.submitter import Poster
+from runner.pipeline.writer import write
+from runner.store.protocol import Ending
+
+Stage = Callable[[], Awaitable[object]]
+
+_ENDINGS_WAITING: Final = 1_000
+
+
+def to_post(engine: Engine, poster: Poster) -> list[Stage]:
+    """What posts. What only makes free calls is cut off at the end, what pays or saves is not."""
+    return [
+        partial(_post_when_checked, engine, poster),
+        partial(engine.unless_stopped, partial(probe, engine)),
+    ]
+
+
+def to_collect(engine: Engine) -> list[Stage]:
+    """What asks for posted tasks, whosever run they are of, and stores what comes."""
+    to_writer, endings = anyio.create_memory_object_stream[Ending](_ENDINGS_WAITING)
+    return [
+        partial(engine.unless_stopped, partial(watch_ready_list, engine)),
+        partial(poll, engine, to_writer),
+        partial(write, engine, endings),
+    ]
+
+
+async def run_stages(
+    engine: Engine, stages: Sequence[Stage], *, until: Stage, stop: StopSwitch
+) -> None:
+    """Run *stages* until *until* returns, somebody asks to stop, or the engine cannot go on.
+
+    Raises:
+        StoreBroken: the store cannot be used any more; what was under way was saved as far as
+            that went. Any other error of a stage is a bug, after which all is saved, too.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(engine.unless_stopped, partial(_heed_stop, engine, stop))
+        for stage in stages:
+            group.start_soon(engine.guarded, stage)
+        await engine.guarded(until)
+        engine.signals.stop()
+    # The group ends when the stages have saved what was under way.
+    if engine.signals.broken is not None:
+        raise engine.signals.broken
+
+
+async def _heed_stop(engine: Engine, stop: StopSwitch) -> None:
+    await stop.wait()
+    engine.signals.stop()
+
+
+async def _post_when_checked(engine: Engine, poster: Poster) -> None:
+    # The account is checked before anything is posted; what was posted before may be fetched.
+    if await engine.unless_stopped(partial(check_account, engine)):
+        await poster.work()

@@ -1,0 +1,49 @@
+"""Asks before something is lost for good. Where nobody can answer, that is an error, never a guess.
+
+--yes ......................... not asked
+a terminal .................... asked on stderr, answered on stdin; anything but yes stops it
+no terminal, or --no-input .... exit 2, at once, naming --yes
+"""
+
+import sys
+
+from runner.cli.session import Session
+from runner.cli.terminal import fitted, is_terminal
+from runner.errors import Exit, RunnerError, WrongInput
+
+
+class Declined(RunnerError):
+    """A person was asked and did not say yes."""
+
+    exit_code = Exit.INTERRUPTED
+
+
+def confirm(session: Session, doing: str) -> None:
+    """Return if the person wants it done; *doing* says what: ``drop 900 queued tasks of brands``.
+
+    Raises:
+        WrongInput: there is nobody to ask, and ``--yes`` was not given.
+        Declined: the answer is not yes.
+    """
+    if session.shared.yes:
+        return
+    if session.shared.no_input or not _somebody_there(session):
+        raise WrongInput(
+            f"this would {doing}; nobody can be asked whether to, so nothing was changed",
+            why="--no-input was given" if session.shared.no_input else "there is no terminal",
+            how="the same command with --yes, or with --dry-run to see what it would do",
+        )
+    voice = session.voice
+    voice.stderr.write(fitted(f"{voice.mask(doing)}? [y/N] ", voice.stderr.encoding))
+    voice.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        # Ctrl-D leaves the cursor behind the question.
+        voice.raw("")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Declined("not confirmed; nothing was changed")
+
+
+def _somebody_there(session: Session) -> bool:
+    # None where the caller has closed it.
+    return sys.stdin is not None and is_terminal(sys.stdin) and is_terminal(session.voice.stderr)

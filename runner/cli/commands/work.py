@@ -1,0 +1,38 @@
+"""``runner work``: the engine as a daemon."""
+
+from decimal import Decimal
+from typing import TypedDict, Unpack
+
+import click
+
+from runner.cli.kinds import Dollars
+from runner.cli.session import Session
+from runner.cli.verbs import verb, wait_lock_option
+from runner.errors import Exit
+
+
+class WorkOptions(TypedDict):
+    """The options of `work`."""
+
+    drain: bool
+    budget: Decimal | None
+    max_hold: Decimal | None
+    wait_lock: float
+
+
+@verb("work")
+@click.option("--drain", is_flag=True, help="End when nothing can be done any more.")
+@click.option("--budget", type=Dollars(), metavar="USD", help="Per run, instead of the jobs'.")
+@click.option(
+    "--max-hold", type=Dollars(), metavar="USD", help="Per run: most to be held in advances."
+)
+@wait_lock_option
+def command(session: Session, /, **given: Unpack[WorkOptions]) -> Exit:
+    """Post and collect everything in the store until stopped; what `load` adds is taken up.
+
+    Ctrl-C or SIGTERM stops it politely. Under systemd (Type=notify) it says when it is ready.
+    Results are in the store: `runner export` writes them.
+    """
+    from runner.cli.actions import work
+
+    return work.work(session, given)
