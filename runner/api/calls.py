@@ -14,6 +14,7 @@ class CallKind(StrEnum):
     TASK_POST = "task_post"
     TASKS_READY = "tasks_ready"
     TASK_GET = "task_get"
+    ID_LIST = "id_list"
     USER_DATA = "user_data"
 
 

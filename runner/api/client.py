@@ -3,6 +3,7 @@
     task_post ........... paid: sent once, never again, whatever happens; redirects off
     tasks_ready
     task_get    ......... free: up to three tries, ten seconds, within one call
+    id_list
     user_data
 
 A post is prepared first and sent at once afterwards, because between the durable intent and the
@@ -14,6 +15,7 @@ import hashlib
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
@@ -39,9 +41,12 @@ from runner.api.replies import (
 from runner.api.wire import (
     AccountData,
     Envelope,
+    Listed,
     Ready,
     account_data,
+    encode_listing,
     encode_post,
+    listed_rows,
     read_envelope,
     ready_rows,
 )
@@ -51,6 +56,9 @@ from runner.task import Attempt, Provider
 
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
 """More than this, decompressed, is refused unread."""
+
+MOST_LISTED: Final = 1_000
+"""Rows in one page of a listing (API.md §7)."""
 
 KEEPALIVE_S: Final = 4.0
 """Shorter than a server's own, so that a post rarely meets a connection being closed."""
@@ -237,6 +245,32 @@ class LlmResponses:
         except _FailedPerhaps as perhaps:
             return perhaps.failed
 
+    async def id_list(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        offset: int = 0,
+        limit: int = MOST_LISTED,
+        priority: int = 0,
+    ) -> list[Listed]:
+        """A page of the account's tasks posted from *start* to *end*, which must not be in the
+        server's future; anybody's, with their parameters. Tasks that finish move between pages.
+
+        Raises:
+            ApiError: the class says what to do next.
+        """
+        body = encode_listing(start, end, offset=offset, limit=limit)
+
+        def read(envelope: Envelope) -> list[Listed]:
+            try:
+                return listed_rows(envelope)
+            except Unreadable as error:
+                raise ProtocolFault("the listing cannot be read", why=str(error)) from error
+
+        path = "/v3/ai_optimization/id_list"
+        return await self._ask(CallKind.ID_LIST, path, priority, self._listing(read), body)
+
     async def user_data(self, *, priority: int = 0) -> AccountData:
         """Login, balance, limit and price of the account.
 
@@ -260,12 +294,19 @@ class LlmResponses:
 
         return checked
 
-    async def _ask(self, kind: CallKind, path: str, priority: int, read: Callable[[Reply], T]) -> T:
+    async def _ask(
+        self,
+        kind: CallKind,
+        path: str,
+        priority: int,
+        read: Callable[[Reply], T],
+        body: bytes | None = None,
+    ) -> T:
         """One free call: up to three tries while it fails in ways that pass."""
 
         async def once() -> T:
             await self._before_call(kind, priority)
-            reply = await self._exchange(kind, path, None, _always)
+            reply = await self._exchange(kind, path, body, _always)
             if isinstance(reply, NoReply):
                 raise reply.complaint()
             return read(reply)
@@ -281,7 +322,8 @@ class LlmResponses:
         if self._session is None:
             raise RuntimeError("the client is used outside its context")
         departure = _Departure(may_leave)
-        total_s = self._get_timeout_s if body is None else self._post_timeout_s
+        paid = kind is CallKind.TASK_POST
+        total_s = self._post_timeout_s if paid else self._get_timeout_s
         started = self._clock.monotonic()
         outcome: Reply | NoReply
         headers: Mapping[str, str] = {}
@@ -298,9 +340,7 @@ class LlmResponses:
                 trace_request_ctx=departure,
             ) as response:
                 headers = response.headers
-                outcome = _reply(
-                    response.status, headers, await _read(response), strict=body is not None
-                )
+                outcome = _reply(response.status, headers, await _read(response), strict=paid)
         except Exception as error:
             # Every failure is an outcome here, an unforeseen one of the library's too: after the
             # first byte it must not pass for a call that was never made.

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from runner.api.jsontext import Unreadable, decode, decode_mended
-from runner.money import nanos
+from runner.money import NANOS_PER_DOLLAR, nanos
 from runner.task import Answer, Attempt, Citation, RemoteId
 
 MAX_BATCH: Final = 100
@@ -30,6 +30,9 @@ MAX_TAG: Final = 255
 _MAX_ID: Final = 200
 _MAX_WORDS: Final = 500
 _MAX_COUNT: Final = 2**63 - 1
+# Two thousand times the dearest answer on record (API.md §5). A run adds its prices up in 64 bits:
+# a few absurd ones would overflow the sum, and no answer could be booked any more.
+_MAX_PRICE: Final = 1_000 * NANOS_PER_DOLLAR
 
 
 def encode_post(attempts: Sequence[Attempt]) -> bytes:
@@ -229,6 +232,64 @@ def ready_rows(envelope: Envelope) -> list[Ready]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A task that the account's listing shows (API.md §7); None for whatever it does not say."""
+
+    id: RemoteId
+    url: str | None
+    """The address it was posted to."""
+    described: bool
+    """Whether the row carries the parameters of the post at all."""
+    tag: str | None
+    prompt: str | None
+    cost_nanousd: int | None
+    posted_at: datetime | None
+    status: str
+    """The API's words."""
+
+
+def encode_listing(start: datetime, end: datetime, *, offset: int, limit: int) -> bytes:
+    """The body of an ``id_list`` for tasks posted from *start* to *end*, with their parameters."""
+    window = {
+        "datetime_from": f"{start.astimezone(UTC):%Y-%m-%d %H:%M:%S} +00:00",
+        "datetime_to": f"{end.astimezone(UTC):%Y-%m-%d %H:%M:%S} +00:00",
+        "limit": limit,
+        "offset": offset,
+        "sort": "asc",
+        "include_metadata": True,
+    }
+    return msgspec.json.encode([window])
+
+
+def listed_rows(envelope: Envelope) -> list[Listed]:
+    """The rows of a listing.
+
+    Raises:
+        Unreadable: a row has no id: what else the listing shows cannot be counted on.
+    """
+    return [_listed(row) for entry in envelope.entries for row in entry.result]
+
+
+def _listed(row: object) -> Listed:
+    fields = row if isinstance(row, dict) else {}
+    name = _remote_id(fields.get("id"))
+    if name is None:
+        raise Unreadable("a row of the listing has no id")
+    metadata = fields.get("metadata")
+    described = isinstance(metadata, dict) and bool(metadata)
+    return Listed(
+        id=name,
+        url=_text(fields.get("url")),
+        described=described,
+        tag=_text(metadata.get("tag")) if isinstance(metadata, dict) else None,
+        prompt=_text(metadata.get("user_prompt")) if isinstance(metadata, dict) else None,
+        cost_nanousd=_money(fields.get("cost")),
+        posted_at=_moment(fields.get("datetime_posted")),
+        status=_words(fields.get("status")),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountData:
     """What the API says about the account; None for whatever it does not say."""
 
@@ -298,7 +359,9 @@ def _money(value: object, *, negative: bool = False) -> int | None:
         amount = nanos(Decimal(value))
     except (ValueError, ArithmeticError):
         return None
-    return amount if amount >= 0 or negative else None
+    if negative:
+        return amount
+    return amount if 0 <= amount <= _MAX_PRICE else None
 
 
 def _remote_id(value: object) -> RemoteId | None:

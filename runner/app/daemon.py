@@ -10,7 +10,7 @@ import structlog
 from runner.app.ending import reason_of
 from runner.app.limits import Limits
 from runner.app.opening import OwnStore, running_engine
-from runner.app.stages import run_stages, to_collect, to_post
+from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.steps import Step, with_store
 from runner.app.supervisor import may_post
 from runner.app.values import Working, WorkSummary
@@ -71,7 +71,11 @@ async def _work(
         watch.ready()
         await run_stages(
             engine,
-            [*to_post(engine, Poster(engine, daemon.postings)), *to_collect(engine)],
+            [
+                *to_post(engine, Poster(engine, daemon.postings)),
+                *to_collect(engine),
+                *to_reconcile(engine),
+            ],
             until=partial(_until_over, daemon),
             stop=step.stop,
         )
@@ -133,7 +137,7 @@ def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
 
 
 def _can_move(daemon: _Daemon, status: RunStatus) -> bool:
-    if status.states[State.POSTED] or status.states[State.POSTING]:
+    if any(status.states[each] for each in (State.POSTED, State.POSTING, State.UNKNOWN)):
         return True
     postable = status.states[State.PENDING] > status.held and status.run.id not in daemon.refused
     return postable and may_post(daemon.engine, status)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from runner.app.values import RunOptions, StopSwitch
 from runner.errors import Exit, MoneyStopped, RunnerError, TryLater, gravest
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
+from runner.money import short
 from runner.pipeline.engine import Signals
 from runner.store.protocol import Idle, RunStatus
 
@@ -72,6 +73,17 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
             how="see to the disk, then start the same command again",
         )
     return None
+
+
+def quarantine_note(status: RunStatus) -> str | None:
+    """What a person should know of tasks that nobody can decide about; None if there are none."""
+    held = status.states[State.QUARANTINED]
+    if not held:
+        return None
+    return (
+        f"{held:,} {'task is' if held == 1 else 'tasks are'} quarantined: nobody can tell whether "
+        f"the API took them; {short(status.money.at_risk)} of this run is at risk"
+    )
 
 
 def _limit_reached(short_of: Idle | None, pending: int) -> MoneyStopped:

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 _GATEWAY: Final = "dataforseo"
 _KINDS: Final = {
     CallKind.TASKS_READY: Kind.TASKS_READY,
+    CallKind.ID_LIST: Kind.ID_LIST,
     CallKind.USER_DATA: Kind.USER_DATA,
 }
 _REMEMBERED: Final = timedelta(seconds=62)
@@ -112,7 +113,7 @@ async def running_engine(
             password=credentials.password,
             post_timeout_s=settings.post_timeout_seconds,
             before_call=turn.take,
-            after_call=_lesson(pacer),
+            after_call=_lesson(pacer, signals, clock),
             clock=clock,
         )
         yield Engine(
@@ -124,6 +125,7 @@ async def running_engine(
             account=account,
             worker=own.worker,
             post_timeout=timedelta(seconds=settings.post_timeout_seconds),
+            settle=timedelta(seconds=settings.settle_seconds),
             signals=signals,
         )
 
@@ -197,8 +199,11 @@ class Turn:
             log.warning("account.call_not_noted", kind=kind, error=error.what)
 
 
-def _lesson(pacer: Pacer) -> AfterCall:
+def _lesson(pacer: Pacer, signals: Signals, clock: Clock) -> AfterCall:
     def after_call(report: CallReport) -> None:
+        # A reply without the API's code may be a proxy's, with a time of its own.
+        if report.code is not None:
+            signals.see_time(report.server_date, asked_at=clock.monotonic() - report.took_s)
         if report.kind in {CallKind.TASK_POST, CallKind.TASK_GET}:
             pacer.observe(report.limit, report.remaining, waited_s=report.took_s)
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from runner.app.ending import exit_of, reason_of
+from runner.app.ending import exit_of, quarantine_note, reason_of
 from runner.app.exporting import check_export, export_job_run
 from runner.app.loading import check_inputs, queue
 from runner.app.opening import OwnStore, own_store, running_engine
@@ -191,7 +191,9 @@ async def _go_on(
     for part in parts:
         others = [run for run in await store.runs(job=part.run.job) if run.id != part.run.id]
         before.append(_Before(part, [await store.status(run.id) for run in others]))
-        late_answers |= any(other.states[State.POSTED] for other in before[-1].others)
+        late_answers |= any(
+            other.states[State.POSTED] or other.states[State.UNKNOWN] for other in before[-1].others
+        )
         status = await store.status(part.run.id)
         can_move |= _can_move(status)
         start.reporter.begun(part.run, part.load, status)
@@ -211,6 +213,8 @@ async def _summary(start: Start, store: SqliteStore, before: _Before, began: flo
     if part.options.export:
         for touched in (status, *changed):
             files += await export_job_run(store, part.job, touched.run, part.options)
+    if doubt := quarantine_note(status):
+        start.reporter.note(doubt)
     reason = reason_of(start.signals, status) if start.signals else None
     return RunSummary(
         status=status,
@@ -227,8 +231,9 @@ async def _summary(start: Start, store: SqliteStore, before: _Before, began: flo
 
 
 def _can_move(status: RunStatus) -> bool:
-    """Whether the API is needed: tasks in doubt, and changed ones, wait for somebody else."""
-    return status.states[State.POSTED] > 0 or status.states[State.PENDING] > status.held
+    """Whether the API is needed: tasks that are changed or held wait for a person."""
+    waits = status.states[State.POSTED] + status.states[State.UNKNOWN]
+    return waits > 0 or status.states[State.PENDING] > status.held
 
 
 async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answers: bool) -> None:

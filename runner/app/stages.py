@@ -2,6 +2,7 @@
 
 post ──── account checked ─▶ Poster · probe of a paused account
 collect ─ ready list · poll ─▶ writer
+reconcile ─ what is in doubt: found, proven absent, or held for a person
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,7 @@ from runner.pipeline.account import check_account, probe
 from runner.pipeline.engine import Engine
 from runner.pipeline.poller import poll
 from runner.pipeline.ready import watch_ready_list
+from runner.pipeline.reconciler import reconcile
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import write
 from runner.store.protocol import Ending
@@ -40,6 +42,11 @@ def to_collect(engine: Engine) -> list[Stage]:
         partial(poll, engine, to_writer),
         partial(write, engine, endings),
     ]
+
+
+def to_reconcile(engine: Engine) -> list[Stage]:
+    """What decides about tasks in doubt, whosever run they are of."""
+    return [partial(engine.unless_stopped, partial(reconcile, engine))]
 
 
 async def run_stages(

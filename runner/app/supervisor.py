@@ -1,7 +1,7 @@
 """Runs the stages side by side until there is nothing left to do, or no time, or no use.
 
 nothing waits .......................... done
-only doubtful or changed tasks wait .... nothing more can be done now
+only changed or paused tasks wait ...... nothing more can be done now
 posting stopped, all answers in ........ done for now (money)
 time is up ............................. what waits is collected by a later start
 somebody asked, or login refused ....... stop, save, end
@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from runner.app.stages import run_stages, to_collect, to_post
+from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.values import Progress, Reporter, RunOptions, StopSwitch
 from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting
@@ -42,7 +42,11 @@ async def supervise(
     """
     await run_stages(
         engine,
-        [*to_post(engine, Poster(engine, postings)), *to_collect(engine)],
+        [
+            *to_post(engine, Poster(engine, postings)),
+            *to_collect(engine),
+            *to_reconcile(engine),
+        ],
         until=partial(_until_over, engine, postings, options, reporter, late_answers),
         stop=stop,
     )
@@ -91,9 +95,9 @@ def _over(engine: Engine, status: RunStatus, options: RunOptions, late_answers: 
 def _nothing_left(engine: Engine, status: RunStatus, late_answers: bool) -> bool:
     """Whether no task of the run can move any more in this start."""
     states = status.states
-    if states[State.POSTING] or states[State.POSTED]:
+    if states[State.POSTING] or states[State.POSTED] or states[State.UNKNOWN]:
         return False
-    if late_answers and not engine.signals.collected:
+    if late_answers and not (engine.signals.collected and engine.signals.reconciled):
         return False
     postable = states[State.PENDING] - status.held
     return postable == 0 or not may_post(engine, status)
@@ -101,7 +105,9 @@ def _nothing_left(engine: Engine, status: RunStatus, late_answers: bool) -> bool
 
 def may_post(engine: Engine, status: RunStatus) -> bool:
     """Whether posting can go on for now. No room for more money lasts until answers come in."""
-    return engine.signals.blocked is None and engine.signals.room(status.run.id)
+    signals = engine.signals
+    held_back = signals.blocked is not None or signals.too_doubtful
+    return not held_back and signals.room(status.run.id)
 
 
 def _gone_through(engine: Engine, status: RunStatus) -> bool:
@@ -109,6 +115,8 @@ def _gone_through(engine: Engine, status: RunStatus) -> bool:
     signals = engine.signals
     if signals.unreachable is not None or signals.unwritable is not None:
         return True
+    if status.states[State.UNKNOWN] and not signals.reconciled:
+        return False
     due = status.next_due_at is not None and status.next_due_at <= engine.clock.now()
     return signals.collected and not (due and may_post(engine, status))
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
+from typing import Final
 
 import anyio
 
@@ -12,6 +13,12 @@ from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.pacing import Pacer, Priority
 from runner.store.protocol import Ceiling, Idle, Run, TaskStore
+
+MOST_IN_DOUBT: Final = 3
+"""Batches of this process in doubt at which posting pauses (DESIGN.md §4 Posting, 1)."""
+
+SETTLE: Final = timedelta(minutes=15)
+"""How long a request whose sender is gone may still arrive: measured are milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,26 @@ class Signals:
     collected: bool = False
     """After that, nothing was left that is due to be asked for."""
 
+    in_doubt: set[int] = field(default_factory=set)
+    """Batches of this process that nobody knows about; from three on, nothing is posted."""
+    reconciled: bool = False
+    """Doubtful batches, if there are any, were looked for at least once in this start."""
+    api_time: datetime | None = None
+    """The newest ``Date`` of the API's replies."""
+    api_time_asked_at: float = 0.0
+    """When (monotonic seconds) the call began that brought it."""
+
+    def see_time(self, date: datetime | None, *, asked_at: float) -> None:
+        """A reply to a call that began at *asked_at* (monotonic seconds) bears *date*."""
+        if date is not None and (self.api_time is None or date >= self.api_time):
+            self.api_time = date
+            self.api_time_asked_at = max(self.api_time_asked_at, asked_at)
+
+    @property
+    def too_doubtful(self) -> bool:
+        """Whether so much is in doubt that posting waits until some of it is decided."""
+        return len(self.in_doubt) >= MOST_IN_DOUBT
+
     def room(self, run: int) -> bool:
         """Whether there may be money for another attempt of *run*: answers since the last look
         free some."""
@@ -115,6 +142,7 @@ class Engine:
     account: int
     worker: int
     post_timeout: timedelta
+    settle: timedelta = SETTLE
     signals: Signals = field(default_factory=Signals)
 
     async def call_token(self, priority: Priority) -> bool:

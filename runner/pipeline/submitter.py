@@ -41,6 +41,9 @@ SLACK: Final = timedelta(seconds=15)
 """From the intent to the deadline, beside the time the reply may take: a store that is busy for ten
 seconds, and ``STALE_S``."""
 
+_LEAST_SLACK: Final = timedelta(seconds=STALE_S + 1)
+"""Where replies are waited for so short a time that somebody is trying things out."""
+
 POSTERS: Final = 4
 """Posts under way at the same time."""
 
@@ -51,6 +54,11 @@ _WRITE_AGAIN_S: Final = 1.0
 _LEAST_BACKOFF_S: Final = 0.5
 _SAVE_AGAIN_CAP_S: Final = 5.0
 _SIZES: Final = (5, 25, 100)
+
+
+def patience(post_timeout: timedelta) -> timedelta:
+    """From the intent to the deadline, where a reply is waited for at most *post_timeout*."""
+    return post_timeout + min(SLACK, max(_LEAST_SLACK, post_timeout / 4))
 
 
 def after_last(items: Iterable[T], last: int, number: Callable[[T], int]) -> list[T]:
@@ -140,7 +148,8 @@ class Poster:
 
     def _may_post(self) -> bool:
         signals = self._engine.signals
-        return signals.blocked is None and not signals.debts and self.left != 0
+        held_back = signals.blocked is not None or signals.too_doubtful
+        return not held_back and not signals.debts and self.left != 0
 
     def _idle_s(self) -> float:
         signals = self._engine.signals
@@ -249,8 +258,9 @@ class Poster:
             worker=engine.worker,
             limit=self.size.size if self.left is None else min(self.size.size, self.left),
             now=engine.clock.now(),
-            patience=engine.post_timeout + SLACK,
+            patience=patience(engine.post_timeout),
             ceiling=posting.ceiling,
+            api_time=engine.signals.api_time,
             seal=seal,
         )
         engine.signals.unwritable = None
@@ -274,13 +284,14 @@ class Poster:
             await _save(engine, intent.batch, reply)
         finally:
             engine.signals.in_flight -= 1
-        self._learn(reply)
+        self._learn(intent.batch.id, reply)
         return reply
 
-    def _learn(self, reply: PostReply) -> None:
+    def _learn(self, batch: int, reply: PostReply) -> None:
         """Act on what the reply says about the account and the connection."""
         if any(isinstance(outcome, Lost) for outcome in reply.outcomes):
             self.size.lost()
+            self._engine.signals.in_doubt.add(batch)
         elif reply.sent:
             self.size.clean()
         if reply.trouble is None:

@@ -17,6 +17,7 @@ from runner.money import Evidence
 from runner.store.amounts import Money as Money
 from runner.store.control import Control, Pause
 from runner.store.listing import Listing, Selection
+from runner.store.reconciling import Reconciling
 from runner.task import (
     Answer,
     Attempt,
@@ -262,7 +263,7 @@ class ExportLine:
     """Our columns, named as in the view ``results_v1``."""
 
 
-class TaskStore(Listing, Control, Protocol):
+class TaskStore(Listing, Control, Reconciling, Protocol):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
@@ -342,13 +343,14 @@ class TaskStore(Listing, Control, Protocol):
         now: datetime,
         patience: timedelta,
         ceiling: Ceiling,
+        api_time: datetime | None = None,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         """Write the intent to post up to *limit* due tasks of one target.
 
         Durable when it returns: a batch row, an attempt with its tag for each task, the tasks in
         ``posting``, the money reserved. Only then may the request leave. *seal* makes the body and
-        returns its SHA-256 in hex; the deadline is *now* + *patience*.
+        returns its SHA-256 in hex; the deadline is *now* + *patience*; *api_time*: newest Date.
         """
 
     async def settle_batch(

@@ -48,17 +48,28 @@ async def test_the_same_start_again_makes_no_call_at_all(place: Place) -> None:
     assert summary.load.unchanged
 
 
-async def test_a_start_with_only_doubtful_tasks_left_ends_at_once_with_3(place: Place) -> None:
-    """Nothing here can decide about them; waiting six hours would not help."""
+async def test_a_start_with_only_doubtful_tasks_left_looks_for_them_and_collects(
+    place: Place,
+) -> None:
+    """The reply was lost, the tasks were not: nobody should have to start again for them."""
     job = place.job(3)
     place.strike(Fault.DROP_AFTER)
     summary = await place.start(job)
-    assert summary.exit is Exit.NOT_FINISHED
-    assert states(summary) == {State.UNKNOWN: 3}
+    assert summary.exit is Exit.DONE
+    assert states(summary) == {State.COMPLETED: 3}
     assert summary.elapsed_s < 600
-    again = await place.start(job)
-    assert (again.exit, again.calls) == (Exit.NOT_FINISHED, 0)
     assert len(place.created()) == 3
+
+
+async def test_doubt_that_is_left_when_the_time_is_up_ends_with_3(tmp_path: Path) -> None:
+    """Without a listing nothing can be told before 72 hours are over."""
+    async with placed(tmp_path, latency=AN_HOUR, listing=False) as place:
+        job = place.job(3)
+        place.strike(Fault.DROP_BEFORE)
+        summary = await place.start(job, RunOptions(export=False, wait_s=60.0))
+        assert summary.exit is Exit.NOT_FINISHED
+        assert states(summary) == {State.UNKNOWN: 3}
+        assert len(place.created()) == 0
 
 
 async def test_wait_0_posts_and_leaves_and_a_later_start_collects(tmp_path: Path) -> None:

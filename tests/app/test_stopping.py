@@ -214,7 +214,7 @@ async def test_answers_wait_for_space_and_are_stored(
 async def test_what_a_killed_engine_was_posting_is_in_doubt_before_anything_else(
     place: Place,
 ) -> None:
-    """F4: and with nothing else to do, no call is made for it."""
+    """F4: it is looked for, found and collected; nothing is posted a second time."""
     job = place.job(3)
     place.strike(Fault.STALL_AFTER, seconds=30)
     start = place.begin(job)
@@ -223,11 +223,10 @@ async def test_what_a_killed_engine_was_posting_is_in_doubt_before_anything_else
     with pytest.raises(asyncio.CancelledError):
         await start
     assert place.sql("SELECT DISTINCT state FROM tasks") == [("posting",)]
-    calls = place.calls()
     summary = await place.start(job)
-    assert (summary.exit, summary.calls) == (Exit.NOT_FINISHED, 0)
-    assert states(summary) == {State.UNKNOWN: 3}
-    assert place.calls() == calls
+    assert summary.exit is Exit.DONE
+    assert states(summary) == {State.COMPLETED: 3}
+    assert place.account.calls.counts[CallKind.TASK_POST] == 1
     assert len(place.created()) == 3
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from runner.api.calls import CallKind
+from runner.api.calls import CallKind, CallReport
 from runner.api.client import LlmResponses
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.pacing import Pacer, Priority
-from runner.pipeline.engine import Engine, Posting
+from runner.pipeline.engine import Engine, Posting, Signals
 from runner.pipeline.poller import claim, fetch
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import store_group
@@ -190,6 +190,13 @@ async def engine_at(
         async def turn(_call: CallKind, priority: int) -> None:
             await pacer.take(Priority(priority))
 
+        signals = Signals()
+
+        def learn(report: CallReport) -> None:
+            if report.code is not None:
+                asked_at = clock.monotonic() - report.took_s
+                signals.see_time(report.server_date, asked_at=asked_at)
+
         api = await stack.enter_async_context(
             LlmResponses(
                 base_url=base_url,
@@ -198,6 +205,7 @@ async def engine_at(
                 post_timeout_s=2.0,
                 get_timeout_s=2.0,
                 before_call=turn,
+                after_call=learn,
                 clock=clock,
             )
         )
@@ -210,6 +218,7 @@ async def engine_at(
             account=ours,
             worker=worker,
             post_timeout=timedelta(seconds=2),
+            signals=signals,
         )
         posting = Posting(run=run, ceiling=Ceiling())
         yield Scene(

@@ -59,6 +59,7 @@ def begin_batch(
     now: datetime,
     patience: timedelta,
     ceiling: Ceiling,
+    api_time: datetime | None = None,
     seal: Callable[[tuple[Attempt, ...]], str],
 ) -> Batch | Idle:
     # Asked again in the transaction of the intent: after `pause` has said so, nothing is posted,
@@ -97,10 +98,20 @@ def begin_batch(
     batch = db.execute(
         """
         INSERT INTO batches
-               (account_id, worker_id, endpoint, size, body_sha256, intended_at, deadline)
-        VALUES (?, ?, ?, ?, ?, ?, ?)
+               (account_id, worker_id, endpoint, size, body_sha256, intended_at, deadline,
+                intended_api_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         """,
-        (account, worker, endpoint, len(attempts), seal(attempts), to_ms(now), to_ms(deadline)),
+        (
+            account,
+            worker,
+            endpoint,
+            len(attempts),
+            seal(attempts),
+            to_ms(now),
+            to_ms(deadline),
+            None if api_time is None else to_ms(api_time),
+        ),
     ).lastrowid
     assert batch is not None
     db.executemany(
@@ -203,8 +214,18 @@ def settle_batch(
         bookings,
     )
     db.execute(
-        "UPDATE batches SET outcome = ?, code = ?, message = ?, settled_at = ? WHERE id = ?",
-        (outcome, code, message, moment, batch.id),
+        """
+        UPDATE batches SET outcome = ?, code = ?, message = ?, settled_at = ?, accepted = ?
+         WHERE id = ?
+        """,
+        (
+            outcome,
+            code,
+            message,
+            moment,
+            sum(booking["state"] == "posted" for booking in bookings),
+            batch.id,
+        ),
     )
 
 

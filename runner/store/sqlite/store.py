@@ -27,6 +27,16 @@ from runner.store.protocol import (
     Run,
     RunStatus,
 )
+from runner.store.reconciling import (
+    Breach,
+    Doubt,
+    Found,
+    Incident,
+    NewIncident,
+    Scan,
+    Sighting,
+    Times,
+)
 from runner.store.sqlite import (
     changes,
     collecting,
@@ -38,8 +48,10 @@ from runner.store.sqlite import (
     pruning,
     reading,
     ready_list,
+    reconciling,
     retrying,
     runs,
+    verifying,
 )
 from runner.store.sqlite.connection import Connection, connect
 from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
@@ -145,6 +157,7 @@ class SqliteStore:
         now: datetime,
         patience: timedelta,
         ceiling: Ceiling,
+        api_time: datetime | None = None,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         return await self._writer.write(
@@ -157,6 +170,7 @@ class SqliteStore:
             now=now,
             patience=patience,
             ceiling=ceiling,
+            api_time=api_time,
             seal=seal,
         )
 
@@ -200,6 +214,42 @@ class SqliteStore:
 
     async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
         await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
+
+    # -- doubt -------------------------------------------------------------------------------
+
+    async def doubts(self) -> list[Doubt]:
+        return await self._reader.read(reconciling.doubts)
+
+    async def note_times(self, times: Sequence[Times]) -> None:
+        await self._writer.write(reconciling.note_times, times)
+
+    async def note_scan(self, account: int, scan: Scan, *, now: datetime) -> None:
+        await self._writer.write(reconciling.note_scan, account, scan, now=now)
+
+    async def found(self, sightings: Sequence[Sighting], *, now: datetime) -> Found:
+        return await self._writer.write(reconciling.found, sightings, now=now)
+
+    async def prove_absent(self, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
+        return await self._writer.write(reconciling.prove_absent, attempts, now=now)
+
+    async def quarantine(
+        self, attempts: Sequence[tuple[int, int]], *, message: str, reason: str = "", now: datetime
+    ) -> int:
+        return await self._writer.write(
+            reconciling.quarantine, attempts, message=message, reason=reason, now=now
+        )
+
+    async def open_incident(self, incident: NewIncident, *, now: datetime) -> bool:
+        return await self._writer.write(reconciling.open_incident, incident, now=now)
+
+    async def close_incident(self, incident: int, *, now: datetime) -> bool:
+        return await self._writer.write(reconciling.close_incident, incident, now=now)
+
+    async def incidents(self, *, closed: bool = False) -> list[Incident]:
+        return await self._reader.read(reconciling.incidents, closed=closed)
+
+    async def verify(self, *, most: int = 100) -> list[Breach]:
+        return await self._reader.read(verifying.verify, most=most)
 
     # -- the person --------------------------------------------------------------------------
 

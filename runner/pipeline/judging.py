@@ -1,0 +1,111 @@
+"""When a post that nobody knows about counts as never taken. Pure: facts in, a verdict out.
+
+    doubt ── patience ── settle ─────────────── 4 × settle ───────────── 72 h
+      listings:  too early │ clean, if it shows     │ clean, if every     │ nothing can be
+                           │ what it has to show    │ row names its post  │ known: a person decides
+
+Two clean listings, settle / 3 apart, prove an attempt absent. The rules: DESIGN.md §4 Reconciling.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from runner.api.wire import Listed
+from runner.store.reconciling import Doubt
+from runner.windows import COMPLETION_WINDOW
+
+GIVE_UP_S: Final = COMPLETION_WINDOW.total_seconds()
+"""By then every task that was taken has ended; what no listing has shown will not be shown."""
+
+THIN: Final = 4
+"""So many times the settle time where the listing has nothing to be checked by."""
+
+
+class Verdict(Enum):
+    """What is to be done about a batch in doubt."""
+
+    WAIT = "wait"
+    CLEAN = "this is the first listing that counts and shows no trace"
+    ABSENT = "the second one: never taken"
+    QUARANTINE = "nothing will ever be known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What one complete listing shows and does not show, seen from one batch."""
+
+    known: bool
+    """A tag of a task whose id we have."""
+    later: bool
+    """Such a task, intended after the batch's deadline."""
+    near_expected: bool
+    """Tasks were accepted close to the batch, so the listing has to show one."""
+    later_expected: bool
+    """Tasks were accepted after its deadline, so the listing has to show one."""
+    described: bool
+    """Every row carries the parameters of its post."""
+    nameless: bool
+    """A row without a tag may be one of the batch's tasks."""
+
+
+def sight_of(
+    doubt: Doubt, rows: Iterable[Listed], known: Mapping[str, datetime], *, described: bool
+) -> Sight:
+    """*rows*: those without a tag of ours; *known* as in ``Found``."""
+    prompts = {attempt.prompt for attempt in doubt.attempts}
+    return Sight(
+        known=bool(known),
+        later=any(intended > doubt.deadline for intended in known.values()),
+        near_expected=doubt.accepted_near,
+        later_expected=doubt.accepted_later,
+        described=described,
+        nameless=any(_may_be(doubt, row, prompts) for row in rows),
+    )
+
+
+def _may_be(doubt: Doubt, row: Listed, prompts: set[str | None]) -> bool:
+    if row.tag is not None:
+        return False
+    if row.url is not None:
+        theirs = f"/{doubt.endpoint.provider}/llm_responses/" in row.url
+        if not theirs or row.url.endswith("/live"):
+            return False
+    return row.prompt is None or None in prompts or row.prompt in prompts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """How long a batch has been in doubt, in seconds, and how long is asked for."""
+
+    waited_s: float
+    """From the first sign of the doubt to the moment the listing was begun."""
+    patience_s: float
+    """How long a reply might have taken."""
+    settle_s: float
+    since_clean_s: float | None
+    """Since the first listing that counted; None if there was none."""
+
+
+def sound(sight: Sight, waits: Waits) -> bool:
+    """Whether a listing that shows no trace of a batch counts as evidence."""
+    over_s = waits.waited_s - waits.patience_s
+    if over_s < waits.settle_s or sight.nameless:
+        return False
+    if sight.known and sight.later:
+        return True
+    if sight.later_expected or (sight.near_expected and not sight.known):
+        return False  # It lags, or it does not show tags.
+    return over_s >= THIN * waits.settle_s and sight.described
+
+
+def judge(sight: Sight | None, waits: Waits) -> Verdict:
+    """What follows from a complete listing without a trace, or from there being none."""
+    if sight is not None and sound(sight, waits):
+        if waits.since_clean_s is None:
+            return Verdict.CLEAN
+        return Verdict.ABSENT if waits.since_clean_s >= waits.settle_s / 3 else Verdict.WAIT
+    over = waits.waited_s >= GIVE_UP_S + waits.patience_s
+    return Verdict.QUARANTINE if over else Verdict.WAIT

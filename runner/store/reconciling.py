@@ -1,0 +1,180 @@
+"""What the store knows of posts in doubt, and the verbs that decide about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from runner.task import Endpoint, RemoteId, TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtfulAttempt:
+    """One possible charge that nobody knows about."""
+
+    task: TaskId
+    number: int
+    tag: str
+    prompt: str | None
+    """None if it was deleted since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A batch with attempts in doubt. Moments called ``…api…`` are of the API's own time."""
+
+    batch: int
+    endpoint: Endpoint
+    worker: int
+    """Of whose life it was."""
+    intended_at: datetime
+    deadline: datetime
+    intended_api: datetime | None
+    """The newest ``Date`` seen before the intent; None if there was none."""
+    began_api: datetime | None
+    """The first ``Date`` seen after the doubt began."""
+    seen_api: datetime | None
+    """The newest ``Date`` seen since."""
+    clean_api: datetime | None
+    """When the first listing that counts showed no trace of it."""
+    attempts: tuple[DoubtfulAttempt, ...]
+    accepted_near: bool
+    """Tasks of batches intended from a minute before it until the deadline were accepted."""
+    accepted_later: bool
+    """Tasks intended in the hour after its deadline were accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """What is to be remembered of a doubt, so that its waits go on in the next start."""
+
+    batch: int
+    began_api: datetime | None
+    seen_api: datetime | None
+    clean_api: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A task at the API under a tag of our form."""
+
+    tag: str
+    remote_id: RemoteId
+    cost: int | None = None
+    """Nano-dollars, as the listing says."""
+    posted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """One complete listing."""
+
+    start: datetime
+    end: datetime
+    listed: int
+    ours: int
+    adopted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What became of sightings."""
+
+    known: Mapping[str, datetime]
+    """Tags of tasks whose id we had, and when their posts were intended."""
+    adopted: frozenset[str]
+    """Tags of tasks that are posted from now on."""
+    incidents: int
+    """Newly opened."""
+
+    def __add__(self, other: "Found") -> "Found":
+        return Found(
+            known={**self.known, **other.known},
+            adopted=self.adopted | other.adopted,
+            incidents=self.incidents + other.incidents,
+        )
+
+
+class IncidentKind(StrEnum):
+    """How the API's records and ours may differ."""
+
+    DOUBLE_CHARGE = "double_charge"
+    """A second task at the API for one attempt, or one for an attempt taken for absent."""
+    ORPHAN = "orphan"
+    """A tag of this store's that the store does not know."""
+    COST_DIFFERS = "cost_differs"
+    """The listing's cost is not what was booked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewIncident:
+    """An incident to be opened."""
+
+    kind: IncidentKind
+    message: str
+    amount: int = 0
+    """Nano-dollars paid without use, or by which the records differ."""
+    task: int | None = None
+    attempt: int | None = None
+    remote_id: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident(NewIncident):
+    """An incident as it stands."""
+
+    id: int
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """Something that does not add up in the store."""
+
+    check: str
+    """Which of the checks found it, in a word."""
+    message: str
+
+
+class Reconciling(Protocol):
+    """The verbs of the reconciler. All that change tasks touch only what is still in doubt."""
+
+    async def doubts(self) -> list[Doubt]:
+        """Batches with attempts in doubt, oldest first; reads only tasks in doubt."""
+
+    async def note_times(self, times: Sequence[Times]) -> None:
+        """Remember how far the waits have come."""
+
+    async def note_scan(self, account: int, scan: Scan, *, now: datetime) -> None:
+        """Remember a complete listing."""
+
+    async def found(self, sightings: Sequence[Sighting], *, now: datetime) -> Found:
+        """Book what was seen at the API.
+
+        A doubtful, quarantined or put-back task whose tag is seen is posted from now on. A second
+        id for a tag, an id for an attempt that has ended otherwise, and a tag of this store's that
+        it does not know open an incident, once.
+        """
+
+    async def prove_absent(self, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
+        """These (task, attempt) were certainly not taken: pending again; returns how many."""
+
+    async def quarantine(
+        self, attempts: Sequence[tuple[int, int]], *, message: str, reason: str = "", now: datetime
+    ) -> int:
+        """No evidence can be had about these (task, attempt); returns how many."""
+
+    async def open_incident(self, incident: NewIncident, *, now: datetime) -> bool:
+        """Open *incident*; False if one of its kind is known for its remote id."""
+
+    async def close_incident(self, incident: int, *, now: datetime) -> bool:
+        """A person has seen to it; False if it is not open."""
+
+    async def incidents(self, *, closed: bool = False) -> list[Incident]:
+        """Those that are open, oldest first; with *closed* the others too."""
+
+    async def verify(self, *, most: int = 100) -> list[Breach]:
+        """What does not add up, at most *most* lines for each check; reads the whole store."""

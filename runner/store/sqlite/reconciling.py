@@ -1,0 +1,341 @@
+"""Posts in doubt: what is known of them, and how the doubt ends."""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from runner.clock import from_ms, to_ms
+from runner.lifecycle import Event, State, after
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.reconciling import (
+    Doubt,
+    DoubtfulAttempt,
+    Found,
+    Incident,
+    IncidentKind,
+    NewIncident,
+    Scan,
+    Sighting,
+    Times,
+)
+from runner.store.sqlite.identity import install_id
+from runner.task import Endpoint, Tag, TaskId
+
+_NEAR_MS: Final = 60_000
+_LATER_MS: Final = timedelta(hours=1) // timedelta(milliseconds=1)
+
+_ADOPTS: Final = frozenset({State.UNKNOWN, State.QUARANTINED, State.PENDING})
+"""Whose tasks take up an id that is found for their newest attempt."""
+
+
+def doubts(db: sqlite3.Connection) -> list[Doubt]:
+    # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
+    rows = db.execute(
+        """
+        SELECT a.batch_id, a.task_id, a.number, a.tag, json_extract(p.body, '$.user_prompt')
+          FROM tasks t INDEXED BY tasks_in_doubt
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          LEFT JOIN payloads p ON p.task_id = t.id
+         WHERE t.state IN ('posting', 'unknown') AND t.state = 'unknown' AND a.state = 'unknown'
+         ORDER BY a.batch_id, a.task_id
+        """
+    )
+    attempts: dict[int, list[DoubtfulAttempt]] = defaultdict(list)
+    for batch, task, number, tag, prompt in rows:
+        attempts[batch].append(
+            DoubtfulAttempt(task=TaskId(task), number=number, tag=tag, prompt=prompt)
+        )
+    return [_doubt(db, batch, tuple(found)) for batch, found in attempts.items()]
+
+
+def _doubt(db: sqlite3.Connection, batch: int, attempts: tuple[DoubtfulAttempt, ...]) -> Doubt:
+    endpoint, worker, account, intended, deadline, *api = db.execute(
+        """
+        SELECT endpoint, worker_id, account_id, intended_at, deadline,
+               intended_api_at, doubt_api_at, seen_api_at, clean_api_at
+          FROM batches WHERE id = ?
+        """,
+        (batch,),
+    ).fetchone()
+    intended_api, began, seen, clean = (None if at is None else from_ms(at) for at in api)
+    return Doubt(
+        batch=batch,
+        endpoint=Endpoint.parse(endpoint),
+        worker=worker,
+        intended_at=from_ms(intended),
+        deadline=from_ms(deadline),
+        intended_api=intended_api,
+        began_api=began,
+        seen_api=seen,
+        clean_api=clean,
+        attempts=attempts,
+        accepted_near=_accepted(db, account, intended - _NEAR_MS, deadline),
+        accepted_later=_accepted(db, account, deadline + 1, deadline + _LATER_MS),
+    )
+
+
+def _accepted(db: sqlite3.Connection, account: int, start: int, end: int) -> bool:
+    row = db.execute(
+        """
+        SELECT EXISTS (SELECT 1 FROM batches
+                        WHERE accepted > 0 AND account_id = ? AND intended_at BETWEEN ? AND ?)
+        """,
+        (account, start, end),
+    ).fetchone()
+    return bool(row[0])
+
+
+def note_times(db: sqlite3.Connection, times: Sequence[Times]) -> None:
+    db.executemany(
+        "UPDATE batches SET doubt_api_at = ?, seen_api_at = ?, clean_api_at = ? WHERE id = ?",
+        (
+            (*(None if at is None else to_ms(at) for at in moments), each.batch)
+            for each in times
+            for moments in [(each.began_api, each.seen_api, each.clean_api)]
+        ),
+    )
+
+
+def note_scan(db: sqlite3.Connection, account: int, scan: Scan, *, now: datetime) -> None:
+    db.execute(
+        """
+        INSERT INTO scans (account_id, from_api_at, to_api_at, listed, ours, adopted, read_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            account,
+            to_ms(scan.start),
+            to_ms(scan.end),
+            scan.listed,
+            scan.ours,
+            scan.adopted,
+            to_ms(now),
+        ),
+    )
+
+
+def found(db: sqlite3.Connection, sightings: Sequence[Sighting], *, now: datetime) -> Found:
+    install = install_id(db)
+    known: dict[str, datetime] = {}
+    adopted, opened = set(), 0
+    for sighting in sightings:
+        tag = Tag.parse(sighting.tag)
+        if tag is None:
+            continue
+        row = db.execute(
+            """
+            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at
+              FROM attempts a
+              JOIN tasks t ON t.id = a.task_id
+              JOIN batches b ON b.id = a.batch_id
+             WHERE a.task_id = ? AND a.number = ? AND a.tag = ?
+            """,
+            (tag.task, tag.attempt, sighting.tag),
+        ).fetchone()
+        if row is None:
+            if tag.install == install:
+                opened += open_incident(db, _orphan(tag, sighting), now=now)
+            continue
+        attempt, remote_id, state, newest, intended_at = row
+        if remote_id == sighting.remote_id:
+            known[sighting.tag] = from_ms(intended_at)
+        elif remote_id is None and attempt == "posting":
+            continue  # Its reply is under way, and will bring the id.
+        elif remote_id is None and newest == tag.attempt and State(state) in _ADOPTS:
+            _adopt(db, tag, sighting, State(state), now=now)
+            adopted.add(sighting.tag)
+        else:
+            opened += open_incident(db, _double(tag, sighting, remote_id), now=now)
+    return Found(known=known, adopted=frozenset(adopted), incidents=opened)
+
+
+def _adopt(
+    db: sqlite3.Connection, tag: Tag, sighting: Sighting, state: State, *, now: datetime
+) -> None:
+    """The task is at the API: ask for it by its id from now on."""
+    moment = to_ms(now)
+    db.execute(
+        """
+        UPDATE tasks
+           SET state = :posted, reason = '', due_at = :now, ready = 0, polls = 0,
+               posted_at = coalesce(:posted_at,
+                                    (SELECT b.intended_at FROM attempts a
+                                       JOIN batches b ON b.id = a.batch_id
+                                      WHERE a.task_id = :task AND a.number = :number))
+         WHERE id = :task AND state = :state AND attempt = :number
+        """,
+        {
+            "posted": after(state, Event.FOUND),
+            "now": moment,
+            "posted_at": to_ms(sighting.posted_at) if sighting.posted_at else None,
+            "task": tag.task,
+            "number": tag.attempt,
+            "state": state,
+        },
+    )
+    reported = sighting.cost is not None and sighting.cost > 0
+    # What was given up with the attempt is reserved anew: its target's reserve says how much.
+    db.execute(
+        """
+        UPDATE attempts
+           SET state = 'posted', remote_id = :remote_id, accepted_at = :now, ended_at = NULL,
+               code = NULL, message = NULL,
+               reserved_nanousd = CASE WHEN at_risk_nanousd > 0 THEN at_risk_nanousd
+                                       ELSE (SELECT g.reserve_nanousd FROM tasks t
+                                               JOIN targets g ON g.id = t.target_id
+                                              WHERE t.id = :task) END,
+               at_risk_nanousd = 0, advanced_nanousd = :advance, advance_evidence = :evidence
+         WHERE task_id = :task AND number = :number
+        """,
+        {
+            "remote_id": sighting.remote_id,
+            "now": moment,
+            "advance": sighting.cost if reported else ADVANCE + BASE_PRICE_STANDARD,
+            "evidence": Evidence.REPORTED if reported else Evidence.COMPUTED,
+            "task": tag.task,
+            "number": tag.attempt,
+        },
+    )
+
+
+def _orphan(tag: Tag, sighting: Sighting) -> NewIncident:
+    return NewIncident(
+        kind=IncidentKind.ORPHAN,
+        message="the account has a task with a tag of this store's that is not in the store",
+        amount=_amount(sighting),
+        remote_id=sighting.remote_id,
+        tag=str(tag),
+    )
+
+
+def _double(tag: Tag, sighting: Sighting, ours: str | None) -> NewIncident:
+    return NewIncident(
+        kind=IncidentKind.DOUBLE_CHARGE,
+        message=(
+            f"the account has a second task for this attempt beside {ours}"
+            if ours
+            else "the account has a task for an attempt that was taken for not sent"
+        ),
+        amount=_amount(sighting),
+        task=tag.task,
+        attempt=tag.attempt,
+        remote_id=sighting.remote_id,
+        tag=str(tag),
+    )
+
+
+def _amount(sighting: Sighting) -> int:
+    return sighting.cost or ADVANCE + BASE_PRICE_STANDARD
+
+
+def prove_absent(
+    db: sqlite3.Connection, attempts: Sequence[tuple[int, int]], *, now: datetime
+) -> int:
+    moved = _move(db, attempts, after(State.UNKNOWN, Event.PROVEN_ABSENT), "", to_ms(now))
+    db.executemany(
+        """
+        UPDATE attempts
+           SET state = 'absent', at_risk_nanousd = 0, reserved_nanousd = 0, ended_at = ?,
+               message = 'two complete listings after the waiting time showed no trace of it'
+         WHERE task_id = ? AND number = ?
+        """,
+        ((to_ms(now), *each) for each in moved),
+    )
+    return len(moved)
+
+
+def quarantine(
+    db: sqlite3.Connection,
+    attempts: Sequence[tuple[int, int]],
+    *,
+    message: str,
+    reason: str = "",
+    now: datetime,
+) -> int:
+    moved = _move(db, attempts, after(State.UNKNOWN, Event.UNDECIDED), reason, None)
+    db.executemany(
+        """
+        UPDATE attempts SET state = 'quarantined', message = ?, ended_at = ?
+         WHERE task_id = ? AND number = ?
+        """,
+        ((message, to_ms(now), *each) for each in moved),
+    )
+    return len(moved)
+
+
+def _move(
+    db: sqlite3.Connection,
+    attempts: Sequence[tuple[int, int]],
+    to: State,
+    reason: str,
+    due_at: int | None,
+) -> list[tuple[int, int]]:
+    """Move those (task, attempt) that are still in doubt; returns them."""
+    return db.execute(
+        """
+        UPDATE tasks SET state = :state, reason = :reason, due_at = :due_at
+          FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS attempt
+                  FROM json_each(:attempts)) AS e
+         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = 'unknown'
+        RETURNING tasks.id, tasks.attempt
+        """,
+        {"state": to, "reason": reason, "due_at": due_at, "attempts": json.dumps(list(attempts))},
+    ).fetchall()
+
+
+def open_incident(db: sqlite3.Connection, incident: NewIncident, *, now: datetime) -> bool:
+    made = db.execute(
+        """
+        INSERT OR IGNORE INTO incidents
+               (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            incident.kind,
+            incident.task,
+            incident.attempt,
+            incident.remote_id,
+            incident.tag,
+            incident.amount,
+            incident.message,
+            to_ms(now),
+        ),
+    )
+    return made.rowcount == 1
+
+
+def close_incident(db: sqlite3.Connection, incident: int, *, now: datetime) -> bool:
+    closed = db.execute(
+        "UPDATE incidents SET closed_at = ? WHERE id = ? AND closed_at IS NULL",
+        (to_ms(now), incident),
+    )
+    return closed.rowcount == 1
+
+
+def incidents(db: sqlite3.Connection, *, closed: bool = False) -> list[Incident]:
+    rows = db.execute(
+        """
+        SELECT id, kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
+               closed_at
+          FROM incidents WHERE closed_at IS NULL OR ? ORDER BY id
+        """,
+        (closed,),
+    )
+    return [
+        Incident(
+            id=id,
+            kind=IncidentKind(kind),
+            task=task,
+            attempt=attempt,
+            remote_id=remote_id,
+            tag=tag,
+            amount=amount,
+            message=message,
+            opened_at=from_ms(opened_at),
+            closed_at=None if closed_at is None else from_ms(closed_at),
+        )
+        for id, kind, task, attempt, remote_id, tag, amount, message, opened_at, closed_at in rows
+    ]

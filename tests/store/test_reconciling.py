@@ -1,0 +1,171 @@
+"""What the store does with doubt: whatever is seen at the API is booked once, or told."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from runner.lifecycle import State
+from runner.store.reconciling import Found, IncidentKind, NewIncident, Sighting, Times
+from runner.store.sqlite.store import SqliteStore, open_store
+from runner.task import Batch, RemoteId, Tag
+from tests.store import steps
+from tests.support.clock import ManualClock
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Doubtful:
+    """A store with three tasks in doubt."""
+
+    store: SqliteStore
+    clock: ManualClock
+    scene: steps.Scene
+    batch: Batch
+    path: Path
+
+    async def states(self) -> dict[State, int]:
+        status = await self.store.status(self.scene.run.id)
+        return {state: n for state, n in status.states.items() if n}
+
+    async def see(self, *ids: str, tag: str | None = None) -> Found:
+        """The first task's tag is seen under *ids*."""
+        tag = tag or self.batch.attempts[0].tag
+        seen = [Sighting(tag=tag, remote_id=RemoteId(each), cost=10_000_000) for each in ids]
+        return await self.store.found(seen, now=self.clock.now())
+
+    @property
+    def attempts(self) -> list[tuple[int, int]]:
+        return [(each.task, each.number) for each in self.batch.attempts]
+
+
+@pytest.fixture
+async def doubtful(path: Path, clock: ManualClock) -> AsyncIterator[Doubtful]:
+    async with open_store(path, clock=clock) as store:
+        scene = await steps.begin(store, clock)
+        await scene.load(steps.numbered(3))
+        batch = await scene.post(how=steps.lost)
+        yield Doubtful(store, clock, scene, batch, path)
+
+
+async def test_doubt_is_read_with_all_that_its_decision_takes(doubtful: Doubtful) -> None:
+    """Tags to look for, prompts as the second key, and the times between which it was sent."""
+    (doubt,) = await doubtful.store.doubts()
+    assert [each.tag for each in doubt.attempts] == [e.tag for e in doubtful.batch.attempts]
+    assert all(each.prompt for each in doubt.attempts)
+    assert doubt.deadline == doubtful.batch.deadline
+    assert (doubt.accepted_near, doubt.accepted_later) == (False, False)
+    moment = doubtful.clock.now().replace(microsecond=0)
+    times = Times(batch=doubt.batch, began_api=moment, seen_api=moment + MINUTE, clean_api=None)
+    await doubtful.store.note_times([times])
+    (doubt,) = await doubtful.store.doubts()
+    assert (doubt.began_api, doubt.seen_api, doubt.clean_api) == (moment, moment + MINUTE, None)
+
+
+async def test_an_id_is_adopted_once_and_another_one_is_an_incident(doubtful: Doubtful) -> None:
+    """Every id at the API belongs to one attempt, or somebody is told what it cost."""
+    found = await doubtful.see("one", "two")
+    assert (len(found.adopted), found.incidents) == (1, 1)
+    assert await doubtful.states() == {State.POSTED: 1, State.UNKNOWN: 2}
+    again = await doubtful.see("one", "two")
+    assert (len(again.adopted), again.incidents, len(again.known)) == (0, 0, 1)
+    (incident,) = await doubtful.store.incidents()
+    assert (incident.kind, incident.remote_id) == (IncidentKind.DOUBLE_CHARGE, "two")
+    assert incident.amount == 10_000_000
+
+
+async def test_what_is_seen_after_it_was_taken_for_absent_is_adopted_while_it_waits(
+    doubtful: Doubtful,
+) -> None:
+    """Before the second attempt is sent there is still time: its tag is found, never sent."""
+    now = doubtful.clock.now()
+    assert await doubtful.store.prove_absent(doubtful.attempts, now=now) == 3
+    assert await doubtful.states() == {State.PENDING: 3}
+    await doubtful.see("late")
+    assert await doubtful.states() == {State.PENDING: 2, State.POSTED: 1}
+    assert await doubtful.store.verify() == []
+
+
+async def test_what_is_seen_after_the_next_attempt_left_is_an_incident(doubtful: Doubtful) -> None:
+    """U1: a request may arrive later than anybody waits; then it was paid twice, and is told."""
+    await doubtful.store.prove_absent(doubtful.attempts, now=doubtful.clock.now())
+    await doubtful.scene.post()
+    found = await doubtful.see("late")
+    assert (found.adopted, found.incidents) == (frozenset(), 1)
+    (incident,) = await doubtful.store.incidents()
+    assert incident.attempt == 1
+
+
+async def test_a_tag_of_this_store_that_it_does_not_know_is_an_orphan(doubtful: Doubtful) -> None:
+    """An older copy of the store was put back; other programs' tags are nobody's business."""
+    ours = Tag.parse(doubtful.batch.attempts[0].tag)
+    assert ours is not None
+    lost = Tag(ours.install, ours.run, ours.task, ours.digest, 7)
+    other = Tag("aaaaaaaa", ours.run, ours.task, ours.digest, 7)
+    assert (await doubtful.see("one", tag=str(other))).incidents == 0
+    assert (await doubtful.see("two", tag=str(lost))).incidents == 1
+    (incident,) = await doubtful.store.incidents()
+    assert incident.kind is IncidentKind.ORPHAN
+
+
+async def test_a_decision_that_comes_too_late_changes_nothing(doubtful: Doubtful) -> None:
+    """A task that was found meanwhile must not be sent again."""
+    await doubtful.see("one")
+    now = doubtful.clock.now()
+    assert await doubtful.store.prove_absent(doubtful.attempts[:1], now=now) == 0
+    assert await doubtful.store.quarantine(doubtful.attempts[:1], message="", now=now) == 0
+    assert (await doubtful.states())[State.POSTED] == 1
+
+
+async def test_a_quarantined_task_keeps_its_money_at_risk(doubtful: Doubtful) -> None:
+    """Nobody can say that it is not gone."""
+    before = (await doubtful.store.status(doubtful.scene.run.id)).money.at_risk
+    now = doubtful.clock.now()
+    assert await doubtful.store.quarantine(doubtful.attempts, message="no proof", now=now) == 3
+    status = await doubtful.store.status(doubtful.scene.run.id)
+    assert status.money.at_risk == before > 0
+    assert status.states[State.QUARANTINED] == 3
+    assert await doubtful.store.verify() == []
+
+
+async def test_an_incident_is_closed_once(doubtful: Doubtful) -> None:
+    """Closed ones are kept, and shown to whoever asks."""
+    new = NewIncident(kind=IncidentKind.COST_DIFFERS, message="2 % more", remote_id="one")
+    now = doubtful.clock.now()
+    assert await doubtful.store.open_incident(new, now=now)
+    assert not await doubtful.store.open_incident(new, now=now)
+    (incident,) = await doubtful.store.incidents()
+    assert await doubtful.store.close_incident(incident.id, now=now)
+    assert not await doubtful.store.close_incident(incident.id, now=now)
+    assert await doubtful.store.incidents() == []
+    assert len(await doubtful.store.incidents(closed=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        ("UPDATE run_states SET n = n + 1", "counts"),
+        ("UPDATE run_money SET charged_nanousd = 5", "money"),
+        ("UPDATE attempts SET tag = 'x'", "tags"),
+        ("UPDATE attempts SET remote_id = 'x'", "ids"),
+        ("UPDATE tasks SET attempt = 9", "attempts"),
+        ("UPDATE attempts SET state = 'failed'", "states"),
+        ("UPDATE attempts SET state = 'posted'", "posted"),
+        ("UPDATE attempts SET reserved_nanousd = 1", "reserves"),
+        ("UPDATE tasks SET state = 'completed'", "answers"),
+        ("INSERT INTO rows SELECT 99, id, x'00' FROM runs", "rows"),
+        ("UPDATE tasks SET attempt = 2", "open"),
+    ],
+)
+async def test_what_does_not_add_up_is_named(doubtful: Doubtful, damage: str, check: str) -> None:
+    """`verify` must be able to fail, or its silence means nothing."""
+    assert await doubtful.store.verify() == []
+    with closing(sqlite3.connect(doubtful.path)) as db:
+        db.execute(damage)
+        db.commit()
+    assert check in {breach.check for breach in await doubtful.store.verify()}
