@@ -15,6 +15,7 @@ class CallKind(StrEnum):
     TASKS_READY = "tasks_ready"
     TASK_GET = "task_get"
     USER_DATA = "user_data"
+    MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

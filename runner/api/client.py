@@ -4,6 +4,7 @@
     tasks_ready
     task_get    ......... free: up to three tries, ten seconds, within one call
     user_data
+    models
 
 A post is prepared first and sent at once afterwards, because between the durable intent and the
 first byte nothing may wait (DESIGN.md §4). A trace hook notes the moment before that byte is
@@ -39,9 +40,11 @@ from runner.api.replies import (
 from runner.api.wire import (
     AccountData,
     Envelope,
+    Model,
     Ready,
     account_data,
     encode_post,
+    model_rows,
     read_envelope,
     ready_rows,
 )
@@ -245,6 +248,15 @@ class LlmResponses:
         """
         path = "/v3/appendix/user_data"
         return await self._ask(CallKind.USER_DATA, path, priority, self._listing(account_data))
+
+    async def models(self, provider: Provider, *, priority: int = 0) -> list[Model]:
+        """The models of *provider* that the account can ask.
+
+        Raises:
+            ApiError: the class says what to do next.
+        """
+        path = f"/v3/ai_optimization/{provider}/llm_responses/models"
+        return await self._ask(CallKind.MODELS, path, priority, self._listing(model_rows))
 
     def _listing(self, read: Callable[[Envelope], T]) -> Callable[[Reply], T]:
         """*read* for replies whose every part has to be in order."""
