@@ -16,6 +16,7 @@ class CallKind(StrEnum):
     TASK_GET = "task_get"
     ID_LIST = "id_list"
     USER_DATA = "user_data"
+    MODELS = "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

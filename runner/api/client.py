@@ -5,6 +5,7 @@
     task_get    ......... free: up to three tries, ten seconds, within one call
     id_list
     user_data
+    models
 
 A post is prepared first and sent at once afterwards, because between the durable intent and the
 first byte nothing may wait (DESIGN.md §4). A trace hook notes the moment before that byte is
@@ -37,17 +38,19 @@ from runner.api.replies import (
     complaint_inside,
     date_in,
     number_in,
+    reply_of,
 )
 from runner.api.wire import (
     AccountData,
     Envelope,
     Listed,
+    Model,
     Ready,
     account_data,
     encode_listing,
     encode_post,
     listed_rows,
-    read_envelope,
+    model_rows,
     ready_rows,
 )
 from runner.clock import Clock, SystemClock
@@ -280,6 +283,15 @@ class LlmResponses:
         path = "/v3/appendix/user_data"
         return await self._ask(CallKind.USER_DATA, path, priority, self._listing(account_data))
 
+    async def models(self, provider: Provider, *, priority: int = 0) -> list[Model]:
+        """The models of *provider* that the account can ask.
+
+        Raises:
+            ApiError: the class says what to do next.
+        """
+        path = f"/v3/ai_optimization/{provider}/llm_responses/models"
+        return await self._ask(CallKind.MODELS, path, priority, self._listing(model_rows))
+
     def _listing(self, read: Callable[[Envelope], T]) -> Callable[[Reply], T]:
         """*read* for replies whose every part has to be in order."""
 
@@ -340,7 +352,7 @@ class LlmResponses:
                 trace_request_ctx=departure,
             ) as response:
                 headers = response.headers
-                outcome = _reply(response.status, headers, await _read(response), strict=paid)
+                outcome = reply_of(response.status, headers, await _read(response), strict=paid)
         except Exception as error:
             # Every failure is an outcome here, an unforeseen one of the library's too: after the
             # first byte it must not pass for a call that was never made.
@@ -402,23 +414,6 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             raise _TooLarge
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _reply(status: int, headers: Mapping[str, str], body: bytes, *, strict: bool) -> Reply:
-    envelope, fault = None, ""
-    try:
-        envelope = read_envelope(body, mend=not strict)
-    except Unreadable as error:
-        fault = str(error)
-    wait_s = number_in(headers.get("Retry-After"))
-    return Reply(
-        http_status=status,
-        body=body,
-        envelope=envelope,
-        fault=fault,
-        server_date=date_in(headers.get("Date")),
-        wait_s=None if wait_s is None else float(min(wait_s, 3600)),
-    )
 
 
 def _in_words(error: Exception, total_s: float) -> str:

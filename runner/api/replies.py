@@ -1,13 +1,15 @@
 """What came back from one HTTP request, before anybody has judged it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from runner.api.errors import ApiError, Unreachable, Untrusted, about_code, about_http
+from runner.api.jsontext import Unreadable
 from runner.api.status import StatusClass, lookup
-from runner.api.wire import Envelope
+from runner.api.wire import Envelope, read_envelope
 
 READABLE_HTTP: Final = frozenset({200, 401, 402, 404})
 """The statuses that the API is documented to explain in its body (API.md §5)."""
@@ -96,3 +98,21 @@ def date_in(header: str | None) -> datetime | None:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def reply_of(status: int, headers: Mapping[str, str], body: bytes, *, strict: bool) -> Reply:
+    """A reply as it came; with *strict* damaged text is not mended (``read_envelope``)."""
+    envelope, fault = None, ""
+    try:
+        envelope = read_envelope(body, mend=not strict)
+    except Unreadable as error:
+        fault = str(error)
+    wait_s = number_in(headers.get("Retry-After"))
+    return Reply(
+        http_status=status,
+        body=body,
+        envelope=envelope,
+        fault=fault,
+        server_date=date_in(headers.get("Date")),
+        wait_s=None if wait_s is None else float(min(wait_s, 3600)),
+    )

@@ -290,6 +290,32 @@ def _listed(row: object) -> Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as the API lists it; None for whatever it does not say (API.md §9)."""
+
+    name: str
+    reasoning: bool | None
+    web_search: bool | None
+    standard: bool | None
+    """Whether it can be asked by task_post."""
+
+
+def model_rows(envelope: Envelope) -> list[Model]:
+    """The models of one provider, in the API's order; a row without a name is left out."""
+    rows = [row for entry in envelope.entries for row in entry.result if isinstance(row, dict)]
+    return [
+        Model(
+            name=name,
+            reasoning=_flag(row.get("reasoning")),
+            web_search=_flag(row.get("web_search_supported")),
+            standard=_flag(row.get("task_post_supported")),
+        )
+        for row in rows
+        if (name := _words(row.get("model_name")))
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountData:
     """What the API says about the account; None for whatever it does not say."""
 

@@ -6,6 +6,7 @@ One start of a job ends when nothing can be done any more, when its time is over
 stops it; whatever it leaves is in the store, and the next start goes on from there.
 """
 
+from runner.app.asking import Account, ModelList, list_models, read_account
 from runner.app.daemon import Watch, work
 from runner.app.dry import dry_run
 from runner.app.limits import Limits
@@ -27,10 +28,12 @@ from runner.app.values import (
 )
 
 __all__ = [
+    "Account",
     "DryRun",
     "Failures",
     "Limits",
     "Loaded",
+    "ModelList",
     "Progress",
     "Reporter",
     "RunOptions",
@@ -43,7 +46,9 @@ __all__ = [
     "Working",
     "collect",
     "dry_run",
+    "list_models",
     "load_job",
+    "read_account",
     "refuse_twice",
     "retry_run",
     "run_job",

@@ -60,10 +60,11 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
         return _limit_reached(signals.no_room(status.run.id), pending)
     if not waiting(status):
         return None
-    if not signals.reached and signals.unreachable is not None:
+    if not signals.reached and (signals.unreachable is not None or signals.calls):
+        trouble = signals.unreachable
         return TryLater(
             "the API was not reached in this start",
-            why=signals.unreachable.why or signals.unreachable.what,
+            why=(trouble.why or trouble.what) if trouble else "no call was answered in its time",
             how="start the same command again later; nothing is lost",
         )
     if signals.unwritable is not None:

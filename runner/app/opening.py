@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 import structlog
 
-from runner.api.calls import AfterCall, CallKind, CallReport
+from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport
 from runner.api.client import LlmResponses
 from runner.clock import Clock, from_ms, to_ms
 from runner.errors import StoreBroken, TryLater
@@ -127,6 +127,47 @@ async def running_engine(
             post_timeout=timedelta(seconds=settings.post_timeout_seconds),
             settle=timedelta(seconds=settings.settle_seconds),
             signals=signals,
+        )
+
+
+@asynccontextmanager
+async def free_calls(settings: Settings, *, clock: Clock) -> AsyncIterator[LlmResponses]:
+    """The API for a few free calls beside an engine that may be at work: no lock, no store made.
+
+    Calls of a kind that has a limit of its own are counted in the store, if there is one.
+
+    Raises:
+        CredentialsRefused: login or password is missing.
+        WrongInput: the store belongs to another account.
+        TryLater: the simulated account is open in another process.
+    """
+    credentials = settings.credentials()
+    pacer = Pacer(settings.calls_per_minute, clock)
+    async with AsyncExitStack() as stack:
+        base_url = settings.api.base_url
+        if base_url is None:
+            base_url = await stack.enter_async_context(_simulator(settings.store, settings))
+
+        async def take(_call: CallKind, priority: int) -> None:
+            await pacer.take(Priority(priority))
+
+        before_call: BeforeCall = take
+        if settings.store.exists():
+            store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+            account = await store.bind_account(
+                gateway=_GATEWAY,
+                base_url=settings.api.base_url or str(ApiKind.SIM),
+                login=credentials.login,
+            )
+            before_call = Turn(store, account, pacer, Signals(), clock).take
+        yield await stack.enter_async_context(
+            LlmResponses(
+                base_url=base_url,
+                login=credentials.login,
+                password=credentials.password,
+                before_call=before_call,
+                clock=clock,
+            )
         )
 
 

@@ -213,6 +213,20 @@ COMMANDS: Final = (
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
+        name="models",
+        group="look",
+        summary="models that the account can ask, and what each can do",
+        examples=("runner models", "runner models --provider claude --json"),
+        codes=(Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="account",
+        group="look",
+        summary="balance, what is held of it, limits",
+        examples=("runner account", "runner account --min 20"),
+        codes=(Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="simulate",
         group="serve",
         summary="a stand-in for the API on this machine; nothing costs anything",

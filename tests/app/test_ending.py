@@ -154,6 +154,8 @@ async def signals_with(**found: object) -> Signals:
         ({"no_room": Idle.HOLD, "bookings": 1}, {State.PENDING: 1}, None),
         ({"no_room": Idle.BUDGET}, {State.COMPLETED: 1}, None),
         ({"unreachable": DEAD}, {State.PENDING: 1}, Exit.TRY_LATER),
+        # Its time was over before the first call had failed for good.
+        ({"calls": 2}, {State.PENDING: 1}, Exit.TRY_LATER),
         # 75 only if no call ever succeeded in this start.
         ({"unreachable": DEAD, "reached": True}, {State.POSTED: 1}, None),
         ({"unreachable": DEAD}, {State.COMPLETED: 1}, None),

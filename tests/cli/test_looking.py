@@ -31,7 +31,7 @@ async def mixed(folder: Path) -> Path:
 
     async with filled(store, CELLS, job="prompts", post=post):
         pass
-    async with filled(store, CELLS, job="nightly", run_key="2026-11-21", end=failed(50000)):
+    async with filled(store, CELLS, job="evening", run_key="2026-11-21", end=failed(50000)):
         pass
     return store
 
@@ -41,7 +41,7 @@ def test_status_has_a_line_for_each_run(mixed: Path) -> None:
     lines = call("status").out.splitlines()
     assert [line.split()[:4] for line in lines] == [
         ["status", "run=prompts", "number=r1", "job=prompts"],
-        ["status", "run=nightly@2026-11-21", "number=r2", "job=nightly"],
+        ["status", "run=evening@2026-11-21", "number=r2", "job=evening"],
     ]
     assert "state=failed tasks=4 sent=4 done=2 failed=2 waiting=0" in lines[0]
     assert "cost=0.010400002" in lines[0]
@@ -110,9 +110,9 @@ def test_errors_without_a_run_are_those_of_the_newest(mixed: Path) -> None:
     """In the morning that is tonight's."""
     ended = call("errors")
     assert ended.out.splitlines()[-1] == (
-        'errors run=nightly@2026-11-21 total=4 retriable=4 top="50000 Task failed." count=4'
+        'errors run=evening@2026-11-21 total=4 retriable=4 top="50000 Task failed." count=4'
     )
-    assert call("errors", "--json").document["run"] == "nightly@2026-11-21"
+    assert call("errors", "--json").document["run"] == "evening@2026-11-21"
 
 
 @pytest.mark.usefixtures("waiting")
@@ -126,7 +126,7 @@ def test_cost_sums_what_its_lines_say(mixed: Path) -> None:
     """To the nano-dollar, in text as in JSON."""
     document = call("cost", "--by", "job", "--json").document
     assert document["totals"]["charged"] == f"0.{2 * CHARGE:09d}"
-    assert [line["key"] for line in document["by"]] == ["nightly", "prompts"]
+    assert [line["key"] for line in document["by"]] == ["evening", "prompts"]
     last = call("cost", "--by", "run").out.splitlines()[-1]
     assert f"key=total tasks=8 done=2 charged=0.{2 * CHARGE:09d}" in last
 
@@ -134,7 +134,7 @@ def test_cost_sums_what_its_lines_say(mixed: Path) -> None:
 def test_cost_of_a_job_is_that_of_its_runs_together(mixed: Path) -> None:
     """A job with a run for each day has a price too."""
     assert call("cost", "prompts", "--json").document["totals"]["tasks"] == 4
-    assert "nightly" not in call("cost", "prompts", "--by", "run").out
+    assert "evening" not in call("cost", "prompts", "--by", "run").out
     assert call_on_terminal("cost", "--by", "provider").out.splitlines()[0].startswith("PROVIDER")
 
 
@@ -150,12 +150,12 @@ def test_an_export_goes_where_the_job_says(mixed: Path) -> None:
 
 def test_an_export_without_its_job_file_goes_to_out_and_says_so(mixed: Path) -> None:
     """The answers are in the store; a deleted job file must not lock them in."""
-    ended = call("export", "nightly", "--json")
+    ended = call("export", "evening", "--json")
     assert ended.code is Exit.DONE
     assert "the files go to out" in ended.err
     assert [Path(file["path"]).name for file in ended.document["files"]] == [
-        "nightly@2026-11-21.csv",
-        "nightly@2026-11-21.jsonl",
+        "evening@2026-11-21.csv",
+        "evening@2026-11-21.jsonl",
     ]
 
 
@@ -206,11 +206,11 @@ def test_quiet_looks_print_nothing(mixed: Path) -> None:
 
 def test_a_dry_retry_counts_and_changes_nothing(mixed: Path) -> None:
     """What would it cost, before it costs (DESIGN.md §4)."""
-    dry = call("retry", "nightly", "--dry-run")
-    assert dry.out == "retry.dry run=nightly@2026-11-21 matched=4 hold=0.0408\n"
+    dry = call("retry", "evening", "--dry-run")
+    assert dry.out == "retry.dry run=evening@2026-11-21 matched=4 hold=0.0408\n"
     assert call("retry", "prompts", "-n", "--json").document["matched"] == 0
     assert call("retry", "prompts", "-n", "--error", "40501", "--json").document["matched"] == 2
-    assert "failed=4" in call("status", "nightly").out
+    assert "failed=4" in call("status", "evening").out
 
 
 def test_a_retry_goes_to_the_run_with_its_job(mixed: Path, fake: FakeApp) -> None:
@@ -230,7 +230,7 @@ def test_a_retry_without_a_run_says_which_it_took(mixed: Path, fake: FakeApp) ->
     """And needs to know whose budget holds."""
     ended = call("retry")
     assert ended.code is Exit.WRONG_INPUT
-    assert "retrying nightly@2026-11-21 (r2), the newest run" in ended.err
+    assert "retrying evening@2026-11-21 (r2), the newest run" in ended.err
     assert "--job FILE.toml" in ended.err
     assert "is the job prompts" in call("retry", "--job", "prompts").err
 

@@ -19,6 +19,7 @@ CELLS: Final = [{"prompt": prompt} for prompt in ("why?", "how?", "when?")]
 WORKING: Final = {
     "check": ["prompts"],
     "run": ["prompts"],
+    "load": ["prompts", "--fresh"],
     "retry": ["prompts"],
     "cancel": ["prompts", "--dry-run"],
     "prune": ["--older-than", "0", "--yes"],

@@ -62,7 +62,7 @@ def test_each_help_lists_the_exit_codes_that_the_command_can_give_and_no_other(
 def test_only_what_sends_can_fail_for_money_or_failures() -> None:
     """Codes in a help that cannot happen teach people to ignore the list."""
     sending = {entry.name for entry in COMMANDS if Exit.MONEY in entry.codes}
-    assert sending == {"run", "retry", "submit", "poll", "work"}
+    assert sending == {"run", "retry", "submit", "poll", "work", "account"}
     assert all(Exit.WRONG_INPUT in entry.codes for entry in COMMANDS)
 
 
@@ -80,7 +80,7 @@ def test_runner_alone_shows_the_everyday_commands_and_two_examples() -> None:
     shown = call()
     assert shown.code is Exit.DONE
     for entry in COMMANDS:
-        assert (f"  {entry.name} " in shown.out) == entry.everyday
+        assert (f"\n  {entry.name} " in shown.out) == entry.everyday
     assert shown.out.count("\n  runner run ") == 2
 
 

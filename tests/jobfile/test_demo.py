@@ -1,5 +1,6 @@
 """The job that comes with runner: the first thing anybody runs."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from runner import resources
@@ -26,6 +27,16 @@ def test_the_demo_asks_about_some_brands_of_three_assistants(tmp_path: Path) -> 
         Provider.CLAUDE,
         Provider.GEMINI,
     ]
+    assert job.output_dir == tmp_path / "out"
+    assert job.budget_nanousd is not None
+    assert job.notes == ()
+
+
+def test_the_nightly_job_has_a_run_for_each_day(tmp_path: Path) -> None:
+    """A nightly look that went on with one run would ask nothing from the second night on."""
+    job = load_job("nightly", workspace=tmp_path)
+    first, second = datetime(2026, 11, 21, 2, tzinfo=UTC), datetime(2026, 11, 22, 2, tzinfo=UTC)
+    assert (job.run_key(first), job.run_key(second)) == ("2026-11-21", "2026-11-22")
     assert job.output_dir == tmp_path / "out"
     assert job.budget_nanousd is not None
     assert job.notes == ()

@@ -24,6 +24,8 @@ IGNORED: Final = """\
 *.db-wal
 *.db-shm
 *.db.lock
+*.db.load.lock
+*.models.json
 *.account.jsonl
 out/
 logs/

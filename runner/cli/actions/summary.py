@@ -14,6 +14,7 @@ from runner.cli.layout import amount, count, span
 from runner.cli.session import Session
 from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError, gravest
+from runner.jobfile.find import relative
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import status_document
@@ -72,7 +73,7 @@ def _tell_run(session: Session, summary: RunSummary, *, event: str) -> None:
     voice.event(event, result(summary, session.clock.now()))
     if voice.for_people:
         for path in summary.files:
-            voice.last_word(f"wrote {path}")
+            voice.last_word(f"wrote {relative(path)}")
         voice.last_word(headline(summary))
     else:
         for other in summary.others:
@@ -162,7 +163,7 @@ def end_keys(summary: RunSummary) -> dict[str, object]:
         keys["retried"] = summary.retried
     keys |= {"calls": summary.calls, "duration": f"{int(summary.elapsed_s)}s"}
     if summary.files:
-        keys["out"] = ",".join(map(str, summary.files))
+        keys["out"] = ",".join(map(relative, summary.files))
     return keys | {"exit": int(summary.exit)}
 
 

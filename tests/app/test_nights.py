@@ -1,0 +1,91 @@
+"""One run a night: what the first night left is the second night's to collect, and to say."""
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+
+from runner.app import RunOptions
+from runner.errors import Exit
+from runner.lifecycle import State
+from runner.simulator.faults import Fault
+from runner.simulator.latency import Latency, Shape
+from tests.app.place import AN_HOUR, Place, placed, states
+from tests.support.jobs import write_prompts
+
+A_MINUTE = Latency(Shape.CONSTANT, 60.0)
+DAY = timedelta(days=1)
+TONIGHT = 'key = "{{date}}"'
+LEAVE = RunOptions(wait_s=0)
+WAIT = RunOptions(wait_s=3 * 3600)
+
+
+def exported(place: Place, name: str) -> list[str]:
+    """The state of each line of an export."""
+    with (place.folder / "out" / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
+        return [line["state"] for line in csv.DictReader(file)]
+
+
+async def test_the_second_night_collects_and_writes_again_what_came_late(tmp_path: Path) -> None:
+    """Answers take up to 72 hours: nobody should have to start yesterday's run by hand."""
+    async with placed(tmp_path, speed=40, latency=AN_HOUR) as place:
+        job = place.job(3, run=TONIGHT)
+        first = await place.start(job, LEAVE)
+        assert (first.exit, states(first)) == (Exit.NOT_FINISHED, {State.POSTED: 3})
+        assert exported(place, first.status.run.name) == ["posted"] * 3
+        place.clock.advance(DAY)
+        second = await place.start(job, LEAVE)
+        assert second.status.run.name != first.status.run.name
+        assert states(second) == {State.POSTED: 3}
+        (late,) = second.others
+        assert late.run.name == first.status.run.name
+        assert late.states[State.COMPLETED] == 3
+        assert exported(place, late.run.name) == ["completed"] * 3
+        assert second.exit is Exit.NOT_FINISHED
+
+
+async def test_late_failures_count_in_the_code_of_the_night_that_hears_of_them(
+    tmp_path: Path,
+) -> None:
+    """The night that asked had ended with 3, which mails nobody; somebody has to be told."""
+    async with placed(tmp_path, speed=40) as place:
+        job = place.job(3, run=TONIGHT, retry="tries = 1")
+        place.strike(Fault.TASK_FAILS, times=3)
+        first = await place.start(job, RunOptions(wait_s=0.001))
+        assert first.exit is Exit.NOT_FINISHED
+        place.clock.advance(DAY)
+        second = await place.start(job, WAIT)
+        assert states(second) == {State.COMPLETED: 3}
+        assert second.others[0].states[State.FAILED] == 3
+        assert second.exit is Exit.SOME_FAILED
+
+
+async def test_what_the_first_night_did_not_post_is_shown_and_left(tmp_path: Path) -> None:
+    """Yesterday's questions are yesterday's: asking them today is a person's decision."""
+    async with placed(tmp_path, speed=40) as place:
+        job = place.job(3, run=TONIGHT, limits="budget_usd = 0.011")
+        first = await place.start(job, WAIT)
+        assert first.exit is Exit.MONEY
+        left = first.status.states[State.PENDING]
+        assert left > 0
+        place.clock.advance(DAY)
+        write_prompts(place.folder / "q.csv", 1)
+        second = await place.start(place.job(run=TONIGHT), WAIT)
+        assert (second.exit, second.left_over) == (Exit.DONE, left)
+        posted = len(place.created())
+        key = first.status.run.key
+        third = await place.start(place.job(run=TONIGHT), RunOptions(wait_s=3600, key=key))
+        assert third.status.run.id == first.status.run.id
+        assert len(place.created()) == posted + left
+
+
+async def test_a_night_belongs_to_the_day_on_which_it_began(tmp_path: Path) -> None:
+    """A start at 23:59 must not become two runs, and be paid twice, when the clock strikes."""
+    async with placed(tmp_path, speed=40, latency=A_MINUTE) as place:
+        now = place.clock.now()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+        place.clock.advance(midnight - now - timedelta(seconds=5))
+        job = place.job(3, run=TONIGHT)
+        summary = await place.start(job, WAIT)
+        assert place.clock.now() > midnight
+        assert summary.status.run.key == f"{now:%Y-%m-%d}"
+        assert place.sql("SELECT count(*) FROM runs") == [(1,)]
