@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 _ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, False, 0, -1, 1.5, 1e308, 2**70, "", "NaN", "\ud83d", [], {}, [[]], "x" * 300]
-)
+).map(copy.deepcopy)
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -110,3 +110,30 @@ async def test_the_lock_file_is_private(path: Path, clock: ManualClock) -> None:
             assert Path(f"{path}.lock").stat().st_mode & 0o777 == 0o600
     finally:
         os.umask(before)
+
+
+def test_processes_that_make_the_same_store_at_once_all_get_it(tmp_path: Path) -> None:
+    """Two cron jobs may start in the same second of the first night; neither may be turned away."""
+    script = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from runner.clock import SystemClock\n"
+        "from runner.store.sqlite.store import open_store\n"
+        "async def main():\n"
+        "    async with open_store(Path(sys.argv[1]), clock=SystemClock()) as store:\n"
+        "        await store.runs()\n"
+        "asyncio.run(main())\n"
+    )
+    for number in range(3):
+        store = tmp_path / f"{number}.db"
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(store)],
+                cwd=Path(__file__).resolve().parents[2],
+                stderr=subprocess.PIPE,
+            )
+            for _ in range(6)
+        ]
+        for process in started:
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said.decode()

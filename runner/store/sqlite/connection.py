@@ -9,6 +9,7 @@ transaction half-way, because the thread finishes what it began.
 
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +24,9 @@ from runner.store.protocol import StoreUnwritable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_SWITCH_S: Final = 10.0
+"""As long as any other write waits."""
 
 OLDEST_SQLITE: Final = (3, 37, 0)
 """STRICT tables."""
@@ -244,12 +248,25 @@ def _prepare(db: sqlite3.Connection, read_only: bool) -> None:
         # Says now, not at the first question, whether the file can be read.
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     else:
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA temp_store = MEMORY")
         # SQLite opens a file that may only be read all the same: better found out before a post.
         db.execute("BEGIN IMMEDIATE")
         db.execute("ROLLBACK")
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which does not wait for another process that is doing so."""
+    give_up = time.monotonic() + _SWITCH_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.02)
 
 
 def _create_private(path: Path) -> None:
