@@ -18,7 +18,8 @@ from runner.errors import Exit, RunnerError, WrongInput, gravest
 from runner.lifecycle import WAITING, State
 from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
-from runner.store.protocol import RunStatus, StoreUnwritable, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import RunStatus, StoreUnwritable
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.pipeline.loader import LoadReport, check_input, load
 from runner.settings import Settings
-from runner.store.protocol import Added
 from runner.store.sqlite.copying import copy_store
 from runner.store.sqlite.store import open_store
+from runner.store.values import Added
 
 TASKS_PER_POST = 100
 

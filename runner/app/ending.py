@@ -7,7 +7,7 @@ from runner.errors import Exit, MoneyStopped, RunnerError, TryLater, gravest
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.money import short
 from runner.pipeline.engine import Signals
-from runner.store.protocol import Idle, RunStatus
+from runner.store.values import Idle, RunStatus
 
 
 def exit_of(

@@ -6,7 +6,8 @@ from runner.app.values import RunOptions
 from runner.jobfile.job import Job
 from runner.reports.export import export_name, export_run
 from runner.reports.files import OutputFile
-from runner.store.protocol import Run, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import Run
 
 
 def check_export(job: Job, run: Run, options: RunOptions) -> None:

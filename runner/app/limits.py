@@ -7,7 +7,7 @@ from runner.app.starting import ceiling_of
 from runner.errors import WrongInput
 from runner.jobfile import Overrides, load_job
 from runner.money import nanos
-from runner.store.protocol import Ceiling, Run
+from runner.store.values import Ceiling, Run
 
 
 class Limits:

@@ -13,8 +13,9 @@ from runner.jobfile.job import Job
 from runner.pipeline.loader import Input, LoadReport, check_input, load
 from runner.settings import Settings
 from runner.store.lock import LoaderElsewhere, loading_lock
-from runner.store.protocol import Run, TaskStore
+from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import open_store
+from runner.store.values import Run
 
 LOADER_PATIENCE_S: Final = 600.0
 """How long another load is waited for: loading a million rows takes a few minutes."""

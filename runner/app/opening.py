@@ -20,8 +20,9 @@ from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
 from runner.pipeline.engine import Engine, Signals
 from runner.settings import ApiKind, Settings
 from runner.store.lock import EngineElsewhere, engine_lock
-from runner.store.protocol import StoreUnwritable, TaskStore
+from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
 

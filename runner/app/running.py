@@ -20,8 +20,8 @@ from runner.lifecycle import State
 from runner.pipeline.engine import Posting, Signals
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
-from runner.store.protocol import RetryFilter, Run, RunStatus
 from runner.store.sqlite.store import SqliteStore
+from runner.store.values import RetryFilter, Run, RunStatus
 
 
 @dataclass(slots=True, kw_only=True)

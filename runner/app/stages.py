@@ -19,7 +19,7 @@ from runner.pipeline.ready import watch_ready_list
 from runner.pipeline.reconciler import reconcile
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import write
-from runner.store.protocol import Ending
+from runner.store.values import Ending
 
 Stage = Callable[[], Awaitable[object]]
 

@@ -11,7 +11,8 @@ from runner.jobfile.job import Job
 from runner.lifecycle import WAITING
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.settings import Settings
-from runner.store.protocol import Ceiling, Run, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import Ceiling, Run
 from runner.task import Target
 
 ASSUME_EXPENSIVE: Final = 50_000_000

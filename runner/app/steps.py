@@ -19,8 +19,8 @@ from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting, Signals
 from runner.pipeline.submitter import Poster
 from runner.settings import Settings
-from runner.store.protocol import Run, RunStatus
 from runner.store.sqlite.store import SqliteStore
+from runner.store.values import Run, RunStatus
 
 Choose = Callable[[Sequence[Run]], Sequence[Run]]
 """Which of all runs are meant; raises ``WrongInput`` if none are."""

@@ -9,7 +9,7 @@ import anyio
 from runner.app.values import StoppedEarly, StopSwitch
 from runner.errors import Exit, TryLater
 from runner.settings import Settings
-from runner.store.protocol import StoreUnwritable
+from runner.store.values import StoreUnwritable
 
 T = TypeVar("T")
 

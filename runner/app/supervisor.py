@@ -19,7 +19,7 @@ from runner.app.values import Progress, Reporter, RunOptions, StopSwitch
 from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
-from runner.store.protocol import RunStatus, StoreUnwritable
+from runner.store.values import RunStatus, StoreUnwritable
 
 log = structlog.get_logger()
 

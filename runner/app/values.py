@@ -11,7 +11,7 @@ import anyio
 from runner.errors import Exit, Problem, RunnerError
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
-from runner.store.protocol import Decision, Run, RunStatus
+from runner.store.values import Decision, Run, RunStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

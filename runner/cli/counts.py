@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.store.amounts import Money
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 
 def sent(status: RunStatus) -> int:

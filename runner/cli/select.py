@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from runner.errors import WrongInput
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 _NUMBER: Final = re.compile(r"r([0-9]{1,18})")
 _NAME: Final = re.compile(r"(?P<job>[^@~]+)(?:@(?P<key>[^~]+))?(?:~(?P<fresh>[0-9]{1,9}))?")

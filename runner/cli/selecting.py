@@ -23,7 +23,7 @@ from runner.cli.verbs import COUNT, F
 from runner.errors import Problem, WrongInput
 from runner.lifecycle import State
 from runner.store.listing import Selection
-from runner.store.protocol import Run
+from runner.store.values import Run
 from runner.task import Provider
 
 STDIN: Final = "-"

@@ -33,7 +33,7 @@ from runner.library.starting import run, run_job
 from runner.library.store import Store, open_store
 from runner.library.summary import JobNotDone, Summary
 from runner.lifecycle import State
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 __all__ = [
     "CredentialsRefused",

@@ -10,7 +10,7 @@ import msgspec
 
 from runner.lifecycle import Reason, State
 from runner.reports import columns
-from runner.store.protocol import ExportLine, Run
+from runner.store.values import ExportLine, Run
 from runner.task import Provider
 
 

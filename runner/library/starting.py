@@ -20,7 +20,7 @@ from runner.library.loading import load_job
 from runner.library.store import Store, open_store
 from runner.library.summary import Summary, summary_of
 from runner.pipeline.loader import LoadReport
-from runner.store.protocol import Decision, Run, RunStatus
+from runner.store.values import Decision, Run, RunStatus
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from runner.clock import Clock, SystemClock
 from runner.library.logs import log_to_python
 from runner.library.results import Result, result_of
 from runner.settings import Settings
-from runner.store.protocol import Run
 from runner.store.sqlite.store import SqliteStore
 from runner.store.sqlite.store import open_store as open_file
+from runner.store.values import Run
 
 
 class Store:

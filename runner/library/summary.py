@@ -11,7 +11,7 @@ from runner.app import RunSummary
 from runner.errors import Exit, RunnerError
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.money import dollars
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

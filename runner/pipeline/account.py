@@ -24,7 +24,7 @@ from runner.api.errors import (
 from runner.api.wire import AccountData
 from runner.backoff import full_jitter
 from runner.pipeline.engine import Engine
-from runner.store.protocol import StoreUnwritable
+from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
 

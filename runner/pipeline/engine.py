@@ -12,7 +12,8 @@ from runner.api.client import LlmResponses
 from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.pacing import Pacer, Priority
-from runner.store.protocol import Ceiling, Idle, Run, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import Ceiling, Idle, Run
 
 MOST_IN_DOUBT: Final = 3
 """Batches of this process in doubt at which posting pauses (DESIGN.md §4 Posting, 1)."""

@@ -26,7 +26,8 @@ from runner.jobfile.job import Job
 from runner.jobfile.rows import Expander
 from runner.pipeline.conflicts import ConflictFinder
 from runner.pipeline.rejects import RejectsFile, refuse_rejects_file
-from runner.store.protocol import Added, Run, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import Added, Run
 from runner.task import InputRow
 
 log = structlog.get_logger()

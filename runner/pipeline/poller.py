@@ -33,7 +33,7 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence, final_charge
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
 from runner.pipeline.engine import Engine
-from runner.store.protocol import (
+from runner.store.values import (
     Answered,
     Ending,
     Posted,

@@ -16,7 +16,7 @@ from runner.api.errors import ApiError
 from runner.api.wire import Ready
 from runner.pipeline.account import heard, heed, silence_wait_s
 from runner.pipeline.engine import Engine
-from runner.store.protocol import StoreUnwritable
+from runner.store.values import StoreUnwritable
 from runner.task import Provider, Tag
 
 log = structlog.get_logger()

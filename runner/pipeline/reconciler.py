@@ -22,8 +22,8 @@ from runner.pipeline.account import heard, heed, silence_wait_s
 from runner.pipeline.engine import Engine, Signals
 from runner.pipeline.judging import GIVE_UP_S, THIN, Sight, Verdict, Waits, judge, sight_of, sound
 from runner.pipeline.listings import read_listing
-from runner.store.protocol import StoreUnwritable
 from runner.store.reconciling import Doubt, Found, Scan, Sighting, Times
+from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
 

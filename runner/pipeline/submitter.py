@@ -27,7 +27,7 @@ from runner.money import exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
 from runner.pipeline.engine import Engine, Posting, Shortage
-from runner.store.protocol import Idle, StoreUnwritable
+from runner.store.values import Idle, StoreUnwritable
 from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
 
 log = structlog.get_logger()

@@ -12,13 +12,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from runner.money import exact
 from runner.pipeline.engine import Engine
-from runner.store.protocol import (
-    Answered,
-    Ending,
-    RemotelyFailed,
-    ResultGone,
-    StoreUnwritable,
-)
+from runner.store.values import Answered, Ending, RemotelyFailed, ResultGone, StoreUnwritable
 
 log = structlog.get_logger()
 

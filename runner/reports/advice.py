@@ -18,7 +18,7 @@ from typing import Final
 
 from runner.api.status import StatusClass, lookup
 from runner.lifecycle import Reason, State
-from runner.store.protocol import FailureGroup
+from runner.store.values import FailureGroup
 
 
 class How(Enum):

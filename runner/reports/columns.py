@@ -11,7 +11,7 @@ import msgspec
 
 from runner.lifecycle import State
 from runner.money import exact
-from runner.store.protocol import ExportLine, Run
+from runner.store.values import ExportLine, Run
 
 Value = str | int | bool | list[object] | None
 """What a column holds: None where there is nothing to say."""

@@ -13,7 +13,7 @@ from runner.lifecycle import State
 from runner.money import exact
 from runner.reports.advice import advise
 from runner.store.control import Pause
-from runner.store.protocol import CostLine, FailureGroup, Run, RunStatus
+from runner.store.values import CostLine, FailureGroup, Run, RunStatus
 
 STATUS: Final = "runner.status/1"
 COST: Final = "runner.cost/1"

@@ -21,7 +21,8 @@ from runner.reports import columns
 from runner.reports.files import Exported, OutputFile
 from runner.reports.formats import Record, format_named
 from runner.store.listing import Selection
-from runner.store.protocol import ExportLine, Run, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import ExportLine, Run
 
 _REHEARSALS: Final = frozenset({"sim", "sandbox"})
 _PRUNED: Final = ".pruned"

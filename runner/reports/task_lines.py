@@ -14,7 +14,7 @@ from runner.inputs.paths import Miss, get_path
 from runner.lifecycle import State
 from runner.money import exact
 from runner.store.listing import AttemptDetail, ResultDetail, TaskDetail, TaskLine
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 TASKS: Final = "runner.tasks/1"
 """Of each line that `runner tasks --json` prints."""

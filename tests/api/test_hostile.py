@@ -24,7 +24,7 @@ from runner.api.errors import Unreachable
 from runner.lifecycle import State
 from runner.money import NANOS_PER_DOLLAR
 from runner.pipeline.poller import claim, fetch
-from runner.store.protocol import StillRunning
+from runner.store.values import StillRunning
 from tests.api.adversary import Adversary, answer, facing, taken, written
 from tests.api.loopback import http, serving
 from tests.api.mutations import mutated

@@ -20,7 +20,7 @@ from runner.simulator.faults import Fault, Strike
 from runner.simulator.latency import Latency, Shape
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
-from runner.store.protocol import Run, RunStatus
+from runner.store.values import Run, RunStatus
 from tests.support.fast_clock import FastClock
 from tests.support.jobs import job_at, write_prompts
 

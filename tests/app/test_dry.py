@@ -10,7 +10,7 @@ from runner.app import DryRun, RunOptions, dry_run
 from runner.errors import WrongInput
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.simulator.faults import Fault
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 from tests.app.place import AN_HOUR, Place, placed
 
 HOLD = ADVANCE + BASE_PRICE_STANDARD

@@ -21,7 +21,8 @@ from runner.app.ending import exit_of, exit_of_run, reason_of, waiting
 from runner.errors import Exit, MoneyStopped, RunnerError, TryLater
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.pipeline.engine import Shortage, Signals
-from runner.store.protocol import Idle, Money, Run, RunStatus
+from runner.store.amounts import Money
+from runner.store.values import Idle, Run, RunStatus
 
 RUN = Run(
     id=1,

@@ -13,7 +13,7 @@ from runner.money import NANOS_PER_DOLLAR
 from runner.settings import Settings
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 from tests.app.place import AN_HOUR, Place, placed, states
 
 HOUR = timedelta(hours=1)

@@ -13,7 +13,7 @@ from runner.errors import Exit, WrongInput
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
 from runner.simulator.faults import Fault
-from runner.store.protocol import RetryFilter
+from runner.store.values import RetryFilter
 from runner.task import Endpoint, Provider, Target
 from tests.app.place import AN_HOUR, Place, placed, states
 

@@ -17,7 +17,7 @@ from runner.lifecycle import State
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.store.lock import engine_lock, loading_lock
-from runner.store.protocol import Run
+from runner.store.values import Run
 from tests.app.place import AN_HOUR, Place, placed
 from tests.support.jobs import write_prompts
 

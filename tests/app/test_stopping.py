@@ -16,8 +16,8 @@ from runner.lifecycle import State
 from runner.pipeline import ready
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
-from runner.store.protocol import StoreUnwritable
 from runner.store.sqlite.store import SqliteStore
+from runner.store.values import StoreUnwritable
 from tests.app.place import AN_HOUR, Place, placed, states
 from tests.support.waiting import until
 

@@ -19,7 +19,8 @@ from runner.jobfile import Job
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
-from runner.store.protocol import Added, Money, Run, RunStatus
+from runner.store.amounts import Money
+from runner.store.values import Added, Run, RunStatus
 from tests.support.clock import START
 
 SECRET = "hunter2-and-longer"

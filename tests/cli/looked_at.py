@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from runner.store.protocol import Answered, Ending, Posted
+from runner.store.values import Answered, Ending, Posted
 from runner.task import Citation, Outcome
 from tests.reports.filling import Cells, accepted, answered, failed, filled, refused, running
 

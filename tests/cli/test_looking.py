@@ -12,7 +12,7 @@ import pytest
 
 from runner.cli import session
 from runner.errors import Exit
-from runner.store.protocol import RetryFilter
+from runner.store.values import RetryFilter
 from runner.task import Outcome
 from tests.cli.calling import ClosedPipe, FakeApp, call, call_on_terminal
 from tests.reports.filling import CHARGE, accepted, failed, filled, refused, running

@@ -12,7 +12,7 @@ import pytest
 
 from runner.app import Failures, RunOptions
 from runner.errors import Exit, MoneyStopped, Problem
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 from tests.cli.calling import (
     RUN,
     SECRET,

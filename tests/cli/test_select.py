@@ -7,7 +7,7 @@ import pytest
 
 from runner.cli.select import matching, newest
 from runner.errors import WrongInput
-from runner.store.protocol import Run
+from runner.store.values import Run
 from tests.cli.calling import RUN, later
 
 

@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Any
 
-from runner.store.protocol import StoreUnwritable, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import StoreUnwritable
 
 
 class FullDisk:

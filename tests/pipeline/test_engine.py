@@ -8,7 +8,7 @@ import pytest
 from runner.errors import CredentialsRefused, Exit, RunnerError, StoreBroken, TryLater
 from runner.pacing import Pacer, Priority
 from runner.pipeline.engine import Shortage, Signals, plain
-from runner.store.protocol import Idle
+from runner.store.values import Idle
 from tests.pipeline.scene import Scene
 from tests.support.clock import ManualClock
 

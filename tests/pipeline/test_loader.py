@@ -14,8 +14,8 @@ from runner.jobfile import Job
 from runner.lifecycle import State
 from runner.pipeline import conflicts, rejects
 from runner.pipeline.loader import ROWS_PER_TRANSACTION, LoadReport, check_input, load
-from runner.store.protocol import Run, RunStatus
 from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import Run, RunStatus
 from tests.pipeline.full_disk import FullDisk
 from tests.pipeline.scene import RESERVE
 from tests.support.clock import ManualClock

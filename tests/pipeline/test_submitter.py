@@ -14,7 +14,7 @@ from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Place, Scenario
-from runner.store.protocol import Idle
+from runner.store.values import Idle
 from tests.api.loopback import serving
 from tests.api.replies import envelope
 from tests.pipeline.scene import CLAUDE, GEMINI, MINUTE, RESERVE, Scene, engine_at, staged

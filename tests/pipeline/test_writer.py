@@ -9,7 +9,7 @@ import pytest
 from runner.lifecycle import State
 from runner.pipeline.poller import claim
 from runner.pipeline.writer import LINGER_S, MOST, store_group, write
-from runner.store.protocol import Ending
+from runner.store.values import Ending
 from tests.pipeline.full_disk import FullDisk
 from tests.pipeline.scene import MINUTE, Scene
 from tests.support.waiting import until

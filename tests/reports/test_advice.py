@@ -7,7 +7,7 @@ import pytest
 from runner.api.status import TABLE, StatusClass, lookup
 from runner.lifecycle import Reason, State
 from runner.reports.advice import Advice, advise
-from runner.store.protocol import FailureGroup, RetryFilter
+from runner.store.values import FailureGroup, RetryFilter
 from runner.task import TaskId
 from tests.reports.filling import accepted, failed, filled, refused
 

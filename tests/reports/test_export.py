@@ -23,8 +23,8 @@ from runner.reports.columns import COLUMNS
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.formats import as_written
 from runner.store.listing import Selection
-from runner.store.protocol import Ending, ExportLine, Posted
 from runner.store.sqlite.reading import EXPORTED
+from runner.store.values import Ending, ExportLine, Posted
 from runner.task import Citation, Outcome
 from tests.reports.filling import (
     CHARGE,

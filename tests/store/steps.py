@@ -10,7 +10,8 @@ from typing import Final
 
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
-from runner.store.protocol import (
+from runner.store.protocol import TaskStore
+from runner.store.values import (
     Added,
     Answered,
     Ceiling,
@@ -22,7 +23,6 @@ from runner.store.protocol import (
     Run,
     RunStatus,
     StillRunning,
-    TaskStore,
 )
 from runner.task import (
     Accepted,

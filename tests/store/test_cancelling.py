@@ -7,8 +7,9 @@ import pytest
 from runner.lifecycle import Event, State, after
 from runner.store.control import Control
 from runner.store.listing import Selection
-from runner.store.protocol import Decision, Idle, RetryFilter, TaskStore
+from runner.store.protocol import TaskStore
 from runner.store.sqlite import controlling
+from runner.store.values import Decision, Idle, RetryFilter
 from tests.store.steps import (
     CLAUDE,
     GEMINI,

@@ -7,7 +7,8 @@ import pytest
 
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
-from runner.store.protocol import Money, TaskStore
+from runner.store.amounts import Money
+from runner.store.protocol import TaskStore
 from runner.task import Provider, Tag, TaskId
 from runner.windows import CHECKPOINTS
 from tests.store.steps import (

@@ -18,11 +18,12 @@ import pytest
 from runner.errors import StoreBroken
 from runner.lifecycle import State
 from runner.resources import migrations
+from runner.store.amounts import Money
 from runner.store.migrate import migrate, read_migrations
-from runner.store.protocol import Money, StoreUnwritable
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.copying import copy_store
 from runner.store.sqlite.store import SqliteStore, open_store, open_store_to_look
+from runner.store.values import StoreUnwritable
 from tests.store.steps import PRICE, Scene, accepted, answered, begin, numbered, row
 from tests.support.clock import START, ManualClock
 

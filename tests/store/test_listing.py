@@ -13,8 +13,9 @@ import pytest
 
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
+from runner.store.amounts import Money
 from runner.store.listing import Selection, TaskLine
-from runner.store.protocol import Money, TaskStore
+from runner.store.protocol import TaskStore
 from runner.store.sqlite import listing, selecting
 from runner.store.sqlite.store import TASKS_PAGE
 from runner.task import InputRow

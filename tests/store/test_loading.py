@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from runner.errors import WrongInput
 from runner.lifecycle import State
-from runner.store.protocol import Added, Decision, Idle, Money, TaskStore
+from runner.store.amounts import Money
+from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import open_store
+from runner.store.values import Added, Decision, Idle
 from runner.task import Attempt, Endpoint, Outcome, Provider, Tag, Target
 from tests.store.steps import (
     CLAUDE,

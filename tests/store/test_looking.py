@@ -5,7 +5,9 @@ import json
 import pytest
 
 from runner.lifecycle import State
-from runner.store.protocol import CostLine, Decision, Money, TaskStore
+from runner.store.amounts import Money
+from runner.store.protocol import TaskStore
+from runner.store.values import CostLine, Decision
 from tests.store.steps import (
     ADVANCED,
     ANSWER,

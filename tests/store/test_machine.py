@@ -23,9 +23,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from runner.lifecycle import MOVES, State
+from runner.store.amounts import Money
 from runner.store.control import Keep
 from runner.store.listing import Selection
-from runner.store.protocol import (
+from runner.store.sqlite.store import open_store
+from runner.store.values import (
     Added,
     Answered,
     AttemptOver,
@@ -33,14 +35,12 @@ from runner.store.protocol import (
     Decision,
     Ending,
     Idle,
-    Money,
     Posted,
     RemotelyFailed,
     ResultGone,
     RetryFilter,
     StillRunning,
 )
-from runner.store.sqlite.store import open_store
 from runner.task import Attempt, Batch, Outcome, Tag, TaskId
 from tests.store.steps import (
     ADVANCED,

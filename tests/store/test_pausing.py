@@ -6,7 +6,8 @@ import pytest
 
 from runner.lifecycle import State
 from runner.store.control import Pause
-from runner.store.protocol import Ceiling, Idle, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import Ceiling, Idle
 from tests.store.steps import HOUR, MINUTE, OpenStore, Scene, answered, begin, numbered, row, seal
 from tests.support.clock import START, ManualClock
 

@@ -3,7 +3,8 @@
 import pytest
 
 from runner.lifecycle import Reason, State
-from runner.store.protocol import RetryFilter, TaskStore
+from runner.store.protocol import TaskStore
+from runner.store.values import RetryFilter
 from tests.store.steps import (
     Scene,
     answered,

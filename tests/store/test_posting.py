@@ -9,7 +9,9 @@ import pytest
 from runner.errors import WrongInput
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
-from runner.store.protocol import AttemptOver, Ceiling, Idle, Money, TaskStore
+from runner.store.amounts import Money
+from runner.store.protocol import TaskStore
+from runner.store.values import AttemptOver, Ceiling, Idle
 from runner.task import Attempt, Batch, Outcome, Tag
 from tests.store.steps import (
     ADVANCED,

@@ -9,8 +9,9 @@ import pytest
 
 from runner.lifecycle import State
 from runner.store.control import Keep, Pruned
-from runner.store.protocol import CostLine, RetryFilter, RunStatus, TaskStore
+from runner.store.protocol import TaskStore
 from runner.store.sqlite import pruning
+from runner.store.values import CostLine, RetryFilter, RunStatus
 from tests.store.steps import (
     CLAUDE,
     GEMINI,

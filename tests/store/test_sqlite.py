@@ -11,10 +11,10 @@ import pytest
 
 from runner.resources import migrations
 from runner.store.migrate import migrate, read_migrations
-from runner.store.protocol import Decision, RetryFilter
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.reading import EXPORTED
 from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import Decision, RetryFilter
 from runner.task import Tag
 from tests.store.steps import (
     HOUR,

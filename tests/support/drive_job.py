@@ -14,7 +14,7 @@ from runner.errors import Problem
 from runner.jobfile import load_job
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
-from runner.store.protocol import Run, RunStatus
+from runner.store.values import Run, RunStatus
 from tests.support.clock import START
 from tests.support.fast_clock import FastClock
 

@@ -11,8 +11,8 @@ from runner.cli.select import job_name, matching
 from runner.cli.session import Session
 from runner.errors import TryLater
 from runner.store.control import Pause
-from runner.store.protocol import Run, StoreUnwritable
 from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import Run, StoreUnwritable
 
 
 @asynccontextmanager

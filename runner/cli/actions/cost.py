@@ -8,7 +8,8 @@ from runner.cli.stopping import run_async
 from runner.errors import Exit
 from runner.money import short
 from runner.reports.documents import cost_document
-from runner.store.protocol import CostLine, Money
+from runner.store.amounts import Money
+from runner.store.values import CostLine
 
 _HEAD = ("DONE", "TASKS", "COST", "PER ANSWER", "ADVANCED", "REFUNDED", "HELD", "AT RISK")
 

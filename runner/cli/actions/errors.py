@@ -14,7 +14,7 @@ from runner.lifecycle import UNSUCCESSFUL
 from runner.logs import printable
 from runner.reports.advice import Advice, advise
 from runner.reports.documents import errors_document
-from runner.store.protocol import FailureGroup, Run, RunStatus
+from runner.store.values import FailureGroup, Run, RunStatus
 
 if TYPE_CHECKING:
     from runner.cli.commands.errors import ErrorsOptions

@@ -14,7 +14,7 @@ from runner.errors import Exit, WrongInput
 from runner.jobfile import load_job
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.files import Exported
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.export import ExportOptions

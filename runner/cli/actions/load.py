@@ -16,7 +16,7 @@ from runner.errors import Exit, WrongInput
 from runner.jobfile import load_job
 from runner.lifecycle import State
 from runner.reports.documents import status_document
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 
 if TYPE_CHECKING:
     from runner.cli.commands.load import LoadOptions

@@ -6,7 +6,7 @@ from runner.app import Failures, RunOptions
 from runner.cli.verbs import DataOptions, SendingOptions
 from runner.jobfile import Overrides
 from runner.jobfile.find import find
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 
 
 def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Overrides:

@@ -19,7 +19,7 @@ from runner.errors import Exit, WrongInput
 from runner.lifecycle import State
 from runner.reports.documents import pause_document
 from runner.store.control import Pause
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 
 def pause(session: Session, reference: str | None, until: Later | None, reason: str) -> Exit:

@@ -12,7 +12,7 @@ from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit
 from runner.store.control import Keep, Pruned
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.prune import PruneOptions

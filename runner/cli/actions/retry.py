@@ -14,8 +14,8 @@ from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job, load_job
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, exact, short
-from runner.store.protocol import RetryFilter, Run
 from runner.store.sqlite.store import open_store
+from runner.store.values import RetryFilter, Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.retry import RetryOptions

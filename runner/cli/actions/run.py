@@ -13,7 +13,7 @@ from runner.cli.session import Session
 from runner.errors import Exit, WrongInput, gravest
 from runner.jobfile import Job, load_job
 from runner.money import exact, short
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 
 if TYPE_CHECKING:
     from runner.cli.commands.run import RunOptions

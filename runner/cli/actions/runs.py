@@ -15,7 +15,7 @@ from runner.errors import Exit
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import runs_document
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 _COLUMNS: Final = (
     "run",

@@ -11,7 +11,7 @@ from runner.cli.terminal import size_of
 from runner.errors import Exit, StoreBroken, WrongInput
 from runner.reports.task_lines import request_of, task_document
 from runner.store.listing import AttemptDetail, TaskDetail
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.show import ShowOptions

@@ -17,7 +17,7 @@ from runner.errors import Exit
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import status_document
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 if TYPE_CHECKING:
     from runner.cli.commands.status import StatusOptions

@@ -16,7 +16,7 @@ from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.terminal import can_move, fitted, size_of
 from runner.clock import to_text
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 if TYPE_CHECKING:
     from rich.text import Text

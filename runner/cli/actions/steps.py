@@ -19,7 +19,7 @@ from runner.jobfile import Overrides
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import status_document
-from runner.store.protocol import Run, RunStatus
+from runner.store.values import Run, RunStatus
 
 if TYPE_CHECKING:
     from runner.cli.commands.poll import PollOptions

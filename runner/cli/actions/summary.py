@@ -18,7 +18,7 @@ from runner.jobfile.find import relative
 from runner.lifecycle import State
 from runner.money import short
 from runner.reports.documents import status_document
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 
 _LEVELS: Final = {
     Exit.DONE: "info",

@@ -24,7 +24,7 @@ from runner.logs import printable
 from runner.money import exact, short
 from runner.reports.task_lines import age_s, cells_of, request_of
 from runner.store.listing import AttemptDetail, ResultDetail, TaskDetail
-from runner.store.protocol import Run
+from runner.store.values import Run
 from runner.task import Citation
 
 _INDENT: Final = "  "

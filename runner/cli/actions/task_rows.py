@@ -14,7 +14,7 @@ from runner.logs import printable
 from runner.money import short
 from runner.reports.task_lines import COLUMNS, INPUT, Cells, age_s, cell, cells_of
 from runner.store.listing import TaskLine
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 Page = Sequence[tuple[TaskLine, Run]]
 

@@ -14,7 +14,7 @@ from runner.cli.stopping import run_async
 from runner.cli.terminal import size_of
 from runner.errors import Exit
 from runner.reports.task_lines import count_document, tasks_document
-from runner.store.protocol import Run
+from runner.store.values import Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.tasks import TasksOptions

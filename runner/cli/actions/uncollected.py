@@ -13,7 +13,7 @@ from runner import windows
 from runner.cli.layout import span
 from runner.cli.session import Session
 from runner.errors import Exit, RunnerError
-from runner.store.protocol import RunStatus
+from runner.store.values import RunStatus
 from runner.windows import Level
 
 _WORDS: Final = {Level.WARN: "warning", Level.ALARM: "alarm", Level.CLOSED: "alarm"}

@@ -20,7 +20,7 @@ from runner.errors import Problem
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
 from runner.reports.documents import status_document
-from runner.store.protocol import Run, RunStatus
+from runner.store.values import Run, RunStatus
 
 if TYPE_CHECKING:
     from runner.cli.actions.bars import Bars

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from runner.clock import to_ms
 from runner.lifecycle import MOVES, Event, State, after
-from runner.store.protocol import Decision
+from runner.store.values import Decision
 
 
 def note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:

@@ -9,14 +9,7 @@ from datetime import datetime, timedelta
 from runner.clock import from_ms, to_ms
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
-from runner.store.protocol import (
-    Answered,
-    Ending,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    StillRunning,
-)
+from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import Answer, Endpoint, RemoteId, TaskId
 
 

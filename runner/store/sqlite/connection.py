@@ -20,7 +20,7 @@ import aiosqlite
 import anyio
 
 from runner.errors import RunnerError, StoreBroken
-from runner.store.protocol import StoreUnwritable
+from runner.store.values import StoreUnwritable
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from typing import Final
 
 from runner.clock import to_ms
 from runner.lifecycle import State
-from runner.store.protocol import Added
 from runner.store.sqlite.changes import note_changes
+from runner.store.values import Added
 from runner.task import InputRow
 
 PART: Final = 2_000

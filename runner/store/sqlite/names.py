@@ -10,7 +10,7 @@ _WAIT_S: Final = 0.05
 
 
 class RunName(NamedTuple):
-    """As `runner.store.protocol.Run` calls a run."""
+    """As `runner.store.values.Run` calls a run."""
 
     name: str
     number: str

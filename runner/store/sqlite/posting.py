@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from runner.clock import to_ms
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
-from runner.store.protocol import AttemptOver, Ceiling, Idle
 from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import first_ask_ms
+from runner.store.values import AttemptOver, Ceiling, Idle
 from runner.task import (
     Accepted,
     Attempt,

@@ -9,13 +9,14 @@ from typing import Final
 
 from runner.clock import from_ms
 from runner.lifecycle import State
+from runner.store.amounts import Money
 from runner.store.control import Pause
 from runner.store.listing import Selection
-from runner.store.protocol import CostLine, ExportLine, FailureGroup, Money, RunStatus
 from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.runs import runs
 from runner.store.sqlite.selecting import condition
+from runner.store.values import CostLine, ExportLine, FailureGroup, RunStatus
 from runner.task import Endpoint, TaskId
 
 _MONEY: Final = ("reserved", "at_risk", "advanced", "charged", "refunded", "over_reserve")

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from runner.clock import to_ms
 from runner.lifecycle import Event, State, after
-from runner.store.protocol import RetryFilter
 from runner.store.sqlite.changes import take_edits
+from runner.store.values import RetryFilter
 
 
 def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.lifecycle import WAITING
-from runner.store.protocol import Run
+from runner.store.values import Run
 from runner.task import Target, short_digest
 
 

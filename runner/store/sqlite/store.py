@@ -13,7 +13,23 @@ from runner.resources import migrations
 from runner.store.control import Keep, Pause, Pruned
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
-from runner.store.protocol import (
+from runner.store.sqlite import (
+    changes,
+    collecting,
+    controlling,
+    identity,
+    listing,
+    loading,
+    posting,
+    pruning,
+    reading,
+    ready_list,
+    retrying,
+    runs,
+)
+from runner.store.sqlite.connection import Connection, connect
+from runner.store.sqlite.reconciling_verbs import ReconcilingVerbs
+from runner.store.values import (
     Added,
     Ceiling,
     CostLine,
@@ -27,33 +43,6 @@ from runner.store.protocol import (
     Run,
     RunStatus,
 )
-from runner.store.reconciling import (
-    Breach,
-    Doubt,
-    Found,
-    Incident,
-    NewIncident,
-    Scan,
-    Sighting,
-    Times,
-)
-from runner.store.sqlite import (
-    changes,
-    collecting,
-    controlling,
-    identity,
-    listing,
-    loading,
-    posting,
-    pruning,
-    reading,
-    ready_list,
-    reconciling,
-    retrying,
-    runs,
-    verifying,
-)
-from runner.store.sqlite.connection import Connection, connect
 from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
 
 EXPORT_PAGE: Final = 500
@@ -66,7 +55,7 @@ _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
-class SqliteStore:
+class SqliteStore(ReconcilingVerbs):
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
     def __init__(
@@ -214,42 +203,6 @@ class SqliteStore:
 
     async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
         await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
-
-    # -- doubt -------------------------------------------------------------------------------
-
-    async def doubts(self) -> list[Doubt]:
-        return await self._reader.read(reconciling.doubts)
-
-    async def note_times(self, times: Sequence[Times]) -> None:
-        await self._writer.write(reconciling.note_times, times)
-
-    async def note_scan(self, account: int, scan: Scan, *, now: datetime) -> None:
-        await self._writer.write(reconciling.note_scan, account, scan, now=now)
-
-    async def found(self, sightings: Sequence[Sighting], *, now: datetime) -> Found:
-        return await self._writer.write(reconciling.found, sightings, now=now)
-
-    async def prove_absent(self, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
-        return await self._writer.write(reconciling.prove_absent, attempts, now=now)
-
-    async def quarantine(
-        self, attempts: Sequence[tuple[int, int]], *, message: str, reason: str = "", now: datetime
-    ) -> int:
-        return await self._writer.write(
-            reconciling.quarantine, attempts, message=message, reason=reason, now=now
-        )
-
-    async def open_incident(self, incident: NewIncident, *, now: datetime) -> bool:
-        return await self._writer.write(reconciling.open_incident, incident, now=now)
-
-    async def close_incident(self, incident: int, *, now: datetime) -> bool:
-        return await self._writer.write(reconciling.close_incident, incident, now=now)
-
-    async def incidents(self, *, closed: bool = False) -> list[Incident]:
-        return await self._reader.read(reconciling.incidents, closed=closed)
-
-    async def verify(self, *, most: int = 100) -> list[Breach]:
-        return await self._reader.read(verifying.verify, most=most)
 
     # -- the person --------------------------------------------------------------------------
 

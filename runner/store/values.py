@@ -1,0 +1,243 @@
+"""What the verbs of a store take and give: frozen values, the same for every database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import Enum, StrEnum
+
+from runner.errors import RunnerError
+from runner.lifecycle import Reason, State
+from runner.money import Evidence
+from runner.store.amounts import Money
+from runner.store.control import Pause
+from runner.task import Answer, Endpoint, RemoteId, TaskId
+
+
+class AttemptOver(RunnerError):
+    """A verb came for an attempt that is no longer the task's current one, or no longer open."""
+
+
+class StoreUnwritable(RunnerError):
+    """The transaction could not be saved (disk full, locked, I/O error); it can be tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a job."""
+
+    id: int
+    job: str
+    source: str = ""
+    """The job file as last run, absolute; empty for a job that has none."""
+    key: str
+    """Empty for a job with one continuing run, else the day or name it belongs to."""
+    fresh: int
+    """How often ``--fresh`` started the same job and key anew."""
+    api: str
+    key_columns: tuple[str, ...]
+    """The columns that name a row of this run for ever."""
+    created_at: datetime
+    pruned_at: datetime | None = None
+    """When answers of it were last deleted, so that its exports are not whole; None if never."""
+
+    @property
+    def name(self) -> str:
+        """``JOB``, ``JOB@KEY``; with ``~N`` after the N-th ``--fresh``."""
+        name = f"{self.job}@{self.key}" if self.key else self.job
+        return f"{name}~{self.fresh}" if self.fresh else name
+
+    @property
+    def number(self) -> str:
+        """The short form that every command takes: ``r42``."""
+        return f"r{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """Where a run stands."""
+
+    run: Run
+    rows: int
+    duplicates: int
+    rejected: int
+    states: Mapping[State, int]
+    reasons: Mapping[tuple[State, str], int]
+    changed: int
+    """Tasks whose request in the input differs from the one queued; nothing is sent for them."""
+    held: int
+    """Pending tasks for which nothing is sent: changed ones, or all while the run is paused or
+    being loaded."""
+    money: Money
+    oldest_posted_at: datetime | None
+    next_due_at: datetime | None
+    """When the next pending task may be posted."""
+    paused: Pause | None = None
+    """Why nothing is posted, if a person said so."""
+    loading: bool = False
+    """The latest load is not finished: it goes on in another process, or was broken off."""
+
+    @property
+    def tasks(self) -> int:
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What one chunk of rows came to."""
+
+    rows: int = 0
+    duplicates: int = 0
+    new: int = 0
+    """Tasks queued."""
+    known: int = 0
+    """Tasks that were there already."""
+
+    def __add__(self, other: "Added") -> "Added":
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Added(**sums)
+
+
+class Decision(StrEnum):
+    """What to do about tasks whose request was edited."""
+
+    ASK = "ask"
+    """Ask the edited request: a new attempt, paid again where the old one was."""
+    KEEP = "keep"
+    """The old request and its answer stand."""
+
+
+class Idle(Enum):
+    """Why no batch was begun."""
+
+    NOTHING_DUE = "nothing due"
+    BUDGET = "budget reached"
+    HOLD = "hold reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """Limits on a run's money, nano-dollars; None = no limit."""
+
+    budget: int | None = None
+    """charged + reserved + at risk never passes it at an intent."""
+    hold: int | None = None
+    """reserved + at risk never passes it: posting waits until answers free some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """A task that waits at the API, leased to be asked for."""
+
+    task: TaskId
+    attempt: int
+    tag: str
+    remote_id: RemoteId
+    endpoint: Endpoint
+    posted_at: datetime
+    polls: int
+    tries: int
+    """Failures that the API has reported for it so far."""
+    allowed_tries: int
+    """How many its run allows."""
+    ready: bool
+    """The API's ready list has shown it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A task's answer, to be stored."""
+
+    task: TaskId
+    attempt: int
+    answer: Answer | None
+    """None if the reply could not be read; its bytes are kept all the same."""
+    parse_error: str | None
+    reply: bytes
+    """The raw reply, zlib-compressed."""
+    charge: int
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemotelyFailed:
+    """The API took a task and reports that it failed."""
+
+    task: TaskId
+    attempt: int
+    code: int
+    message: str
+    reason: Reason
+    reply: bytes
+    again_at: datetime | None
+    """When to post it anew; None if the policy has no try left for it."""
+    cost: int | None
+    """What the reply says it cost, nano-dollars; 0 shows the refund, None shows nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultGone:
+    """A result that the API no longer keeps."""
+
+    task: TaskId
+    attempt: int
+    code: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillRunning:
+    """A task that was asked for and is not finished."""
+
+    task: TaskId
+    attempt: int
+    ask_again_at: datetime
+
+
+Ending = Answered | RemotelyFailed | ResultGone | StillRunning
+"""What asking for a posted task came to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Tasks of a run that failed for the same cause."""
+
+    state: State
+    reason: str
+    provider: str
+    model: str
+    code: int | None
+    message: str
+    """The API's words for one of them."""
+    count: int
+    sample_task: TaskId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryFilter:
+    """Which unsuccessful tasks to take."""
+
+    codes: frozenset[int] | None = None
+    pay_again: bool = False
+    """Also what may already have been paid: expired, answer lost, written off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostLine:
+    """Money and counts of one group."""
+
+    key: str
+    money: Money
+    tasks: int
+    completed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportLine:
+    """One input row × target × sample × turn, as stored."""
+
+    position: int
+    cells: str
+    """JSON object."""
+    duplicate_of: int | None
+    values: Mapping[str, object] = field(default_factory=dict)
+    """Our columns, named as in the view ``results_v1``."""
