@@ -1,7 +1,8 @@
-"""The tools of a checkout: ``python3 -m runner.dev demo | test | lint | lock``.
+"""The tools of a checkout: ``python3 -m runner.dev demo | test | soak | lint | lock``.
 
     demo        .venv from requirements.lock      runs jobs/demo.toml against the simulator
     test        .venv from requirements-dev.lock  all checks, then pytest
+    soak        .venv from requirements.lock      kills a run 200 times, then compares the bills
     lint        the same                          all checks
     lock        the same, or a uv on PATH         writes both lock files from pyproject.toml
 
@@ -282,6 +283,12 @@ def test(root: Path, extra: Sequence[str]) -> int:
     return hand_over([str(python), "-m", "pytest", *extra], cwd=root)
 
 
+def soak(root: Path, extra: Sequence[str]) -> int:
+    """Kill a run again and again against a simulator that misbehaves (``tests/soak``)."""
+    python = ensure_environment(root, RUNTIME_LOCK)
+    return hand_over([str(python), "-m", "tests.soak", *extra], cwd=root)
+
+
 def lint(root: Path, extra: Sequence[str]) -> int:
     """All checks."""
     _refuse(extra)
@@ -391,12 +398,14 @@ def _refuse(extra: Sequence[str]) -> None:
 COMMANDS: Final[dict[str, Callable[[Path, Sequence[str]], int]]] = {
     "demo": demo,
     "test": test,
+    "soak": soak,
     "lint": lint,
     "lock": lock,
 }
 
 USAGE: Final = (
-    "usage: python3 -m runner.dev demo | test [PYTEST ARGUMENTS] | lint | lock [UV ARGUMENTS]"
+    "usage: python3 -m runner.dev demo | test [PYTEST ARGUMENTS] | soak [--kills N --seed N ...]"
+    " | lint | lock [UV ARGUMENTS]"
 )
 
 

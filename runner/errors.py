@@ -16,7 +16,7 @@ class Exit(IntEnum):
     DONE = 0
     """Everything asked for is done, or there was nothing to do."""
     SOME_FAILED = 1
-    """The run ended, but more tasks failed than --max-failures allows."""
+    """More tasks failed than --max-failures allows, or a check found a fault."""
     WRONG_INPUT = 2
     """Wrong flag, job file or input; nothing was sent."""
     NOT_FINISHED = 3

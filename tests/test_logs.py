@@ -131,7 +131,7 @@ def test_values_with_spaces_or_quotes_stand_in_quotes() -> None:
 def test_an_event_is_one_line_whatever_its_values_hold(
     format: logs.Format, values: dict[str, object]
 ) -> None:
-    """A prompt with a line end could forge a log line, one with an escape repaint the screen."""
+    """F82: a line end in a prompt could forge a log line, an escape could repaint the screen."""
     out = configured(format=format)
     with logs.bound(**values):
         logs.get_logger().info("loader.row_seen")

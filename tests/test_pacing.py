@@ -214,7 +214,7 @@ def test_the_rate_never_falls_below_one_call_in_ten_seconds(
 
 
 def test_foreign_use_lowers_the_rate_and_is_forgotten_slowly() -> None:
-    """Another program on the account must find room, and leave it behind when it goes."""
+    """F69: another program on the account must find room, and leave it behind when it goes."""
     rate = AccountRate(2_000, 0)
     rate.state(2_000)
     for _ in range(12):

@@ -33,7 +33,7 @@ SAMPLE = Tag("abcdefgh", "ijklmnop", TaskId(42), "q" * 26, 3)
 
 @given(TAGS)
 def test_a_tag_survives_the_way_to_the_api_and_back(tag: Tag) -> None:
-    """It is all that a listing of the account tells us."""
+    """F44: it is all that a listing of the account tells us."""
     text = str(tag)
     assert Tag.parse(text) == tag
     assert len(text) <= 255

@@ -55,6 +55,7 @@ from runner.api.wire import (
 )
 from runner.clock import Clock, SystemClock
 from runner.errors import CredentialsRefused
+from runner.failpoints import Point, hit
 from runner.task import Attempt, Provider
 
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
@@ -232,7 +233,7 @@ class LlmResponses:
         A failure reported with a 5xxxx code is believed when it is said in every try of the call.
 
         Raises:
-            ProtocolFault: the reply is about another task, or cannot be read.
+            ProtocolFault: the reply is about another task, or cannot be read (see its ``raw``).
             ApiError: the class says what to do next.
         """
         path = f"/v3/ai_optimization/{provider}/llm_responses/task_get/{quote(remote_id, safe='')}"
@@ -351,6 +352,8 @@ class LlmResponses:
                 proxy_headers=_proxy_headers(self._proxy),
                 trace_request_ctx=departure,
             ) as response:
+                if paid:
+                    hit(Point.REPLY_BEGUN)
                 headers = response.headers
                 outcome = reply_of(response.status, headers, await _read(response), strict=paid)
         except Exception as error:
@@ -396,6 +399,7 @@ async def _leaving(
 ) -> None:
     departure: _Departure = context.trace_request_ctx
     departure.left = True
+    hit(Point.SEND_LEAVING)
 
 
 def _proxy_headers(proxy: Proxy | None) -> dict[str, str] | None:

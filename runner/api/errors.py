@@ -52,6 +52,9 @@ class Untrusted(Unreachable):
 class ProtocolFault(ApiError, TryLater):
     """A reply that cannot be read, or is about something else than was asked."""
 
+    raw: bytes = b""
+    """The beginning of that reply, where it may be an answer that was paid for."""
+
 
 class RateLimited(ApiError, TryLater):
     """Too many calls; after ``wait_s`` seconds it may go on, slower."""

@@ -2,17 +2,22 @@
 
 Nothing is attached to a task unless the reply is about it: one of its entries bears the id that was
 asked for (as its own, or at the end of its path: the vendor's Gemini example has two different
-ones there, API.md §4) or the tag that the task was posted under.
+ones there, API.md §4) or the tag that the task was posted under. A tag of runner's that is another
+attempt's goes before the id, which a person may have given (`resolve --adopt`).
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from runner.api.errors import ApiError, Block, MoneyBlocked, ProtocolFault, about_code
 from runner.api.jsontext import Unreadable
 from runner.api.replies import Reply, complaint
 from runner.api.status import AtGet, at_get, lookup
 from runner.api.wire import Entry, answer_of, states_price
-from runner.task import Answer, RemoteId
+from runner.task import Answer, RemoteId, Tag
+
+MOST_KEPT_UNREAD: Final = 256 * 1024
+"""So much of a reply about a task that cannot be read is kept for a person to look at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Running:
     """Not finished yet."""
 
     code: int
+    tag: str | None = None
+    """As in ``Finished``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,8 @@ class TaskFailed:
     retryable: bool
     """Whether a new attempt may be made by itself (DESIGN.md §4)."""
     cost_nanousd: int | None
+    tag: str | None = None
+    """As in ``Finished``."""
     raw: bytes = field(repr=False)
 
 
@@ -95,9 +104,19 @@ def read_fetched(reply: Reply, remote_id: str, *, tag: str | None, bare_url: boo
     """What *reply* says about the task asked for under *remote_id* and posted under *tag*.
 
     Raises:
-        ProtocolFault: the reply is no task_get reply, or is about another task.
+        ProtocolFault: the reply cannot be read, and its ``raw`` has the beginning of it; or it is
+            no task_get reply, or about another task.
         ApiError: of the class that fits, if the reply is about the call or the account.
     """
+    try:
+        return _read_about(reply, remote_id, tag, bare_url)
+    except ProtocolFault as fault:
+        if reply.envelope is None:
+            fault.raw = reply.body[:MOST_KEPT_UNREAD]
+        raise
+
+
+def _read_about(reply: Reply, remote_id: str, tag: str | None, bare_url: bool) -> Fetched:
     envelope = reply.envelope
     if envelope is not None and reply.http_status in {200, 404}:
         if envelope.entries:
@@ -119,7 +138,10 @@ def read_fetched(reply: Reply, remote_id: str, *, tag: str | None, bare_url: boo
 def _entry_about(entries: tuple[Entry, ...], remote_id: str, tag: str | None) -> Entry:
     """The entry that is about the task asked for."""
     for entry in entries:
-        if remote_id in {entry.id, entry.asked_id} or (tag is not None and entry.tag == tag):
+        if tag is not None and entry.tag == tag:
+            return entry
+        contradicted = tag is not None and Tag.parse(entry.tag) is not None
+        if remote_id in {entry.id, entry.asked_id} and not contradicted:
             return entry
     only = entries[0]
     nameless = only.id is None and only.asked_id is None and only.tag is None
@@ -131,7 +153,7 @@ def _entry_about(entries: tuple[Entry, ...], remote_id: str, tag: str | None) ->
         return only
     raise ProtocolFault(
         f"the API's reply to a question for task {remote_id} is about another task",
-        why="it bears neither its id nor its tag, so nothing of it is kept",
+        why="it bears neither its id nor its tag, or another's tag, so nothing of it is kept",
     )
 
 
@@ -144,15 +166,16 @@ def _judge(entry: Entry, raw: bytes, remote_id: str, bare_url: bool) -> Fetched:
         raise ProtocolFault("the API's reply about a task has no status code")
     if verdict is AtGet.ANSWERED:
         # Done without a result means that it is still being written (API.md §4).
-        return _finished(entry, raw, remote_id) if entry.result else Running(code=code)
+        return _finished(entry, raw, remote_id) if entry.result else _running(entry, code)
     if verdict is AtGet.RUNNING:
-        return Running(code=code)
+        return _running(entry, code)
     if verdict in {AtGet.FAILED, AtGet.FAILED_RETRYABLE}:
         return TaskFailed(
             code=code,
             message=message,
             retryable=verdict is AtGet.FAILED_RETRYABLE,
             cost_nanousd=entry.cost_nanousd,
+            tag=entry.tag,
             raw=raw,
         )
     if verdict is AtGet.GONE:
@@ -165,6 +188,10 @@ def _judge(entry: Entry, raw: bytes, remote_id: str, bare_url: bool) -> Fetched:
     if isinstance(trouble, MoneyBlocked):
         return Withheld(block=trouble.block, code=code, message=message)
     raise trouble
+
+
+def _running(entry: Entry, code: int) -> Running:
+    return Running(code=code, tag=entry.tag)
 
 
 def _finished(entry: Entry, raw: bytes, remote_id: str) -> Finished:

@@ -27,6 +27,11 @@ _ESCAPE: Final = re.compile(
     re.DOTALL,
 )
 
+# Strings are gone over whole, and an unclosed one to its end, so that this takes one pass.
+_NO_NUMBER: Final = re.compile(
+    rb'"[^"\\]*(?:\\.[^"\\]*)*"?|(?P<none>-?\b(?:NaN|Infinity)\b)', re.DOTALL
+)
+
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -51,7 +56,8 @@ def decode(data: bytes) -> object:
 
 def decode_mended(data: bytes) -> object:
     """As ``decode``, but what damaged text can be mended is: a byte order mark, broken UTF-8, half
-    a surrogate pair. Each becomes U+FFFD; an answer cut inside an emoji stays an answer.
+    a surrogate pair, a number that is none. The byte order mark goes, the text becomes U+FFFD and
+    the number null; an answer cut inside an emoji stays an answer, one of NaN tokens too.
 
     Raises:
         Unreadable: as ``decode``.
@@ -60,11 +66,15 @@ def decode_mended(data: bytes) -> object:
         return decode(data)
     except Unreadable:
         text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").encode()
-        return decode(_ESCAPE.sub(_mend, text))
+        return decode(_NO_NUMBER.sub(_as_null, _ESCAPE.sub(_mend, text)))
 
 
 def _mend(escape: re.Match[bytes]) -> bytes:
     return rb"\ufffd" if escape["lone"] else escape[0]
+
+
+def _as_null(token: re.Match[bytes]) -> bytes:
+    return b"null" if token["none"] else token[0]
 
 
 def is_too_deep(data: bytes) -> bool:

@@ -142,9 +142,11 @@ def _one_by_one(
     # One id under two tags: neither can be believed.
     owners = Counter(name for found in ours.values() for name in {_receipt(e) for e in found})
     shared = {name for name, count in owners.items() if name is not None and count > 1}
+    # A second id under a tag may be that of a task whose own tag is missing.
+    left_out = any(not found for found in ours.values())
     outcomes: list[Outcome] = []
     for tag, found in ours.items():
-        outcome, extra = _settle(tag, found, shared, now)
+        outcome, extra = _settle(tag, found, shared, now, left_out=left_out)
         outcomes.append(outcome)
         strangers += extra
     return tuple(outcomes), tuple(strangers)
@@ -157,12 +159,15 @@ def _receipt(entry: Entry) -> RemoteId | None:
 
 
 def _settle(
-    tag: str, found: Sequence[Entry], shared: set[RemoteId], now: datetime
+    tag: str, found: Sequence[Entry], shared: set[RemoteId], now: datetime, *, left_out: bool
 ) -> tuple[Outcome, list[Stranger]]:
     """One attempt's outcome from all that the reply says under its tag."""
     receipts = [(name, entry) for entry in found if (name := _receipt(entry)) is not None]
     if any(name in shared for name, _ in receipts):
         why = "the reply gives one id to several tasks"
+        return Lost(tag=tag, why=why), [_stranger(entry, why) for _, entry in receipts]
+    if left_out and len({name for name, _ in receipts}) > 1:
+        why = "the reply gives it several ids and leaves out another task"
         return Lost(tag=tag, why=why), [_stranger(entry, why) for _, entry in receipts]
     if receipts:
         first, entry = receipts[0]

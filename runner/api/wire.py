@@ -246,6 +246,7 @@ class Listed:
     posted_at: datetime | None
     status: str
     """The API's words."""
+    model: str | None = None
 
 
 def encode_listing(start: datetime, end: datetime, *, offset: int, limit: int) -> bytes:
@@ -286,6 +287,7 @@ def _listed(row: object) -> Listed:
         cost_nanousd=_money(fields.get("cost")),
         posted_at=_moment(fields.get("datetime_posted")),
         status=_words(fields.get("status")),
+        model=_text(metadata.get("model_name")) if isinstance(metadata, dict) else None,
     )
 
 

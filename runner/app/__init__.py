@@ -7,6 +7,7 @@ stops it; whatever it leaves is in the store, and the next start goes on from th
 """
 
 from runner.app.asking import Account, ModelList, list_models, read_account
+from runner.app.auditing import audit_now
 from runner.app.daemon import Watch, work
 from runner.app.dry import dry_run
 from runner.app.limits import Limits
@@ -26,6 +27,7 @@ from runner.app.values import (
     Working,
     WorkSummary,
 )
+from runner.app.whose import bears_tag
 
 __all__ = [
     "Account",
@@ -44,6 +46,8 @@ __all__ = [
     "Watch",
     "WorkSummary",
     "Working",
+    "audit_now",
+    "bears_tag",
     "collect",
     "dry_run",
     "list_models",

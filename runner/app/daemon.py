@@ -155,6 +155,7 @@ def _ended(counts: Mapping[State, int]) -> int:
 def _working(daemon: _Daemon, left: list[RunStatus], counts: Mapping[State, int]) -> Working:
     signals = daemon.engine.signals
     trouble = signals.fatal or signals.unwritable or signals.blocked or signals.unreachable
+    trouble = trouble or signals.unlisted
     posted = [each.oldest_posted_at for each in left if each.oldest_posted_at is not None]
     return Working(
         runs=len(left),

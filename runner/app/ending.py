@@ -1,12 +1,13 @@
 """How a start ended: the exit code, computed from the store and from what stopped the stages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from runner.app.values import RunOptions, StopSwitch
 from runner.errors import Exit, MoneyStopped, RunnerError, TryLater, gravest
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.money import short
 from runner.pipeline.engine import Signals
+from runner.store.reconciling import Incident
 from runner.store.values import Idle, RunStatus
 
 
@@ -67,6 +68,8 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
             why=(trouble.why or trouble.what) if trouble else "no call was answered in its time",
             how="start the same command again later; nothing is lost",
         )
+    if signals.unlisted is not None and pending:
+        return signals.unlisted
     if signals.unwritable is not None:
         return Unsaved(
             "the store could not be written, so nothing more was posted",
@@ -83,8 +86,18 @@ def quarantine_note(status: RunStatus) -> str | None:
         return None
     return (
         f"{held:,} {'task is' if held == 1 else 'tasks are'} quarantined: nobody can tell whether "
-        f"the API took them; {short(status.money.at_risk)} of this run is at risk"
+        f"the API took them; {short(status.money.at_risk)} of this run is at risk. See them with: "
+        f"runner tasks {status.run.name} --state quarantined; decide with: runner resolve TASK"
     )
+
+
+def incidents_note(incidents: Sequence[Incident]) -> str | None:
+    """What a person should know of open *incidents*; None if there are none."""
+    if not incidents:
+        return None
+    are = "incident is" if len(incidents) == 1 else "incidents are"
+    total = sum(each.amount for each in incidents)
+    return f"{len(incidents):,} {are} open, {short(total)}: runner incidents"
 
 
 def _limit_reached(short_of: Idle | None, pending: int) -> MoneyStopped:

@@ -14,12 +14,15 @@ import structlog
 
 from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport
 from runner.api.client import LlmResponses
+from runner.app.hosts import host_of
 from runner.clock import Clock, from_ms, to_ms
 from runner.errors import StoreBroken, TryLater
+from runner.failpoints import Point, hit
 from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
 from runner.pipeline.engine import Engine, Signals
 from runner.settings import ApiKind, Settings
 from runner.store.lock import EngineElsewhere, engine_lock
+from runner.store.mark import Mark
 from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import StoreUnwritable
@@ -53,6 +56,7 @@ async def own_store(
 
     Raises:
         TryLater: another engine holds it.
+        WrongInput: it was copied from another host.
         StoreBroken: it cannot be opened.
     """
     async with AsyncExitStack() as stack:
@@ -61,17 +65,25 @@ async def own_store(
         try:
             await stack.enter_async_context(lock)
         except EngineElsewhere:
-            raise await _held_elsewhere(store, settings.store) from None
+            raise await held_elsewhere(store, settings.store) from None
+        await store.check_host(host_of(settings))
+        mark = Mark.beside(settings.store)
+        stack.callback(mark.close)
+        await store.keep_mark(mark)
+        hit(Point.WORKER_BEFORE)
         worker = await store.begin_worker(now=clock.now())
+        await store.redate(now=clock.now())
+        hit(Point.WORKER_BEGUN)
         try:
             yield OwnStore(store, worker)
         finally:
             # Without this line the next start only takes this one for killed.
+            hit(Point.WORKER_ENDING)
             with suppress(StoreUnwritable, StoreBroken):
                 await store.end_worker(worker, now=clock.now())
 
 
-async def _held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
+async def held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
     holder = await store.current_worker()
     who = (
         f"pid {holder.pid} on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -173,6 +185,23 @@ async def free_calls(settings: Settings, *, clock: Clock) -> AsyncIterator[LlmRe
 
 
 @asynccontextmanager
+async def engine_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[Engine]:
+    """An engine for free calls alone, beside one that may be at work on the same store: no lock,
+    no worker, and nothing that posts. The store must exist.
+
+    Raises:
+        CredentialsRefused: login or password is missing.
+        WrongInput: the store belongs to another account.
+        TryLater: the simulated account is open in another process.
+        StoreBroken: the store cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+        beside = OwnStore(store, worker=0)
+        yield await stack.enter_async_context(running_engine(settings, beside, clock=clock))
+
+
+@asynccontextmanager
 async def _simulator(store: Path, settings: Settings) -> AsyncIterator[str]:
     """A simulated account that lives in a file beside the store; yields its base URL."""
     from runner.simulator.journal import open_account
@@ -237,6 +266,7 @@ class Turn:
         self._made[kind].append(now)
         try:
             await self._store.note_call(self._account, kind, at=now)
+            hit(Point.CALL_NOTED)
         except StoreUnwritable as error:
             log.warning("account.call_not_noted", kind=kind, error=error.what)
 
@@ -245,7 +275,12 @@ def _lesson(pacer: Pacer, signals: Signals, clock: Clock) -> AfterCall:
     def after_call(report: CallReport) -> None:
         # A reply without the API's code may be a proxy's, with a time of its own.
         if report.code is not None:
-            signals.see_time(report.server_date, asked_at=clock.monotonic() - report.took_s)
+            signals.see_time(
+                report.server_date,
+                asked_at=clock.monotonic() - report.took_s,
+                took_s=report.took_s,
+                wall=clock.now(),
+            )
         if report.kind in {CallKind.TASK_POST, CallKind.TASK_GET}:
             pacer.observe(report.limit, report.remaining, waited_s=report.took_s)
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from runner.app.ending import exit_of, quarantine_note, reason_of
+from runner.app.ending import exit_of, incidents_note, quarantine_note, reason_of
 from runner.app.exporting import check_export, export_job_run
 from runner.app.loading import check_inputs, queue
 from runner.app.opening import OwnStore, own_store, running_engine
@@ -196,6 +196,8 @@ async def _go_on(
         )
         status = await store.status(part.run.id)
         can_move |= _can_move(status)
+        # What was paid twice is asked for, too, even if nothing else is left to do.
+        late_answers |= bool(await store.extras_due(1, now=start.clock.now()))
         start.reporter.begun(part.run, part.load, status)
     if start.stop.exit is None and (can_move or late_answers):
         await _work(start, own, parts, late_answers=late_answers)
@@ -213,8 +215,9 @@ async def _summary(start: Start, store: SqliteStore, before: _Before, began: flo
     if part.options.export:
         for touched in (status, *changed):
             files += await export_job_run(store, part.job, touched.run, part.options)
-    if doubt := quarantine_note(status):
-        start.reporter.note(doubt)
+    for note in (quarantine_note(status), incidents_note(await store.incidents())):
+        if note is not None:
+            start.reporter.note(note)
     reason = reason_of(start.signals, status) if start.signals else None
     return RunSummary(
         status=status,

@@ -2,7 +2,7 @@
 
 post ──── account checked ─▶ Poster · probe of a paused account
 collect ─ ready list · poll ─▶ writer
-reconcile ─ what is in doubt: found, proven absent, or held for a person
+reconcile ─ what is in doubt: found, proven absent, or held for a person · daily audit
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +13,12 @@ import anyio
 
 from runner.app.values import StopSwitch
 from runner.pipeline.account import check_account, probe
+from runner.pipeline.audit import audit_daily
 from runner.pipeline.engine import Engine
 from runner.pipeline.poller import poll
 from runner.pipeline.ready import watch_ready_list
 from runner.pipeline.reconciler import reconcile
+from runner.pipeline.recovery import recover
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import write
 from runner.store.values import Ending
@@ -45,8 +47,11 @@ def to_collect(engine: Engine) -> list[Stage]:
 
 
 def to_reconcile(engine: Engine) -> list[Stage]:
-    """What decides about tasks in doubt, whosever run they are of."""
-    return [partial(engine.unless_stopped, partial(reconcile, engine))]
+    """What decides about tasks in doubt, whosever run they are of, and the daily audit."""
+    return [
+        partial(engine.unless_stopped, partial(reconcile, engine)),
+        partial(engine.unless_stopped, partial(audit_daily, engine)),
+    ]
 
 
 async def run_stages(
@@ -75,6 +80,8 @@ async def _heed_stop(engine: Engine, stop: StopSwitch) -> None:
 
 
 async def _post_when_checked(engine: Engine, poster: Poster) -> None:
-    # The account is checked before anything is posted; what was posted before may be fetched.
-    if await engine.unless_stopped(partial(check_account, engine)):
+    # The account is checked before anything is posted, and where the store may not know all that
+    # was posted in its name, that is looked for; what was posted before may be fetched.
+    checked = await engine.unless_stopped(partial(check_account, engine))
+    if checked and await engine.unless_stopped(partial(recover, engine)):
         await poster.work()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from runner.app.ending import reason_of
 from runner.app.limits import Limits
 from runner.app.opening import OwnStore, own_store, running_engine
-from runner.app.stages import run_stages, to_collect, to_post
+from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.stopping import store_may_be_full, unless_stopped
 from runner.app.supervisor import LOOK_EVERY_S, look, may_post, progress_of
 from runner.app.values import Reporter, StepSummary, StopSwitch
@@ -57,38 +57,44 @@ async def _submit(
     before = await _statuses(own.store, choose)
     to_do = [each for each in before if each.states[State.PENDING] > each.held]
     postings = [Posting(run=each.run, ceiling=limits.of(each.run)) for each in to_do]
-    if not postings or step.stop.exit is not None:
+    doubtful = any(each.states[State.UNKNOWN] for each in before)
+    if not (postings or doubtful) or step.stop.exit is not None:
         return _summary(before, before, step.stop)
     async with running_engine(step.settings, own, clock=step.clock) as engine:
         poster = Poster(engine, postings, most=limit)
         await run_stages(
             engine,
-            to_post(engine, poster),
-            until=partial(_until_posted, step.reporter, engine, poster, postings),
+            [*to_post(engine, poster), *to_reconcile(engine)],
+            until=partial(
+                _until_posted, step.reporter, engine, poster, [each.run.id for each in before]
+            ),
             stop=step.stop,
         )
         after = [await own.store.status(each.run.id) for each in before]
         summary = _summary(before, after, step.stop, engine.signals, posts=poster.posts)
         left = any(each.states[State.PENDING] > each.held for each in after)
-        if left and poster.left != 0:
+        doubtful = any(each.states[State.UNKNOWN] for each in after)
+        if doubtful or (left and poster.left != 0):
             summary = replace(summary, exit=gravest([summary.exit, Exit.NOT_FINISHED]))
         return summary
 
 
 async def _until_posted(
-    reporter: Reporter, engine: Engine, poster: Poster, postings: Sequence[Posting]
+    reporter: Reporter, engine: Engine, poster: Poster, runs: Sequence[int]
 ) -> None:
-    runs = [posting.run.id for posting in postings]
     began = engine.clock.monotonic()
     while not engine.signals.stopping.is_set():
         busy = engine.signals.in_flight
         statuses = await look(engine, runs)
         busy += engine.signals.in_flight
         _tell(reporter, engine, statuses, began)
-        silent = engine.signals.unreachable is not None
+        signals = engine.signals
+        stuck = signals.unreachable is not None or signals.unlisted is not None
         if statuses is not None and not busy:
             due = any(_due(engine, each) for each in statuses)
-            if poster.left == 0 or silent or not due:
+            # What is in doubt is looked for once; how that ends may take longer than a step.
+            looked = signals.reconciled or not any(each.states[State.UNKNOWN] for each in statuses)
+            if stuck or (looked and (poster.left == 0 or not due)):
                 return
         await engine.rest(LOOK_EVERY_S)
 
@@ -112,12 +118,12 @@ async def collect(step: Step, choose: Choose, *, wait_s: float) -> StepSummary:
 
 async def _collect(step: Step, choose: Choose, wait_s: float, own: OwnStore) -> StepSummary:
     before = await _statuses(own.store, choose)
-    if not any(each.states[State.POSTED] for each in before) or step.stop.exit is not None:
+    if not any(map(_out, before)) or step.stop.exit is not None:
         return _summary(before, before, step.stop, waiting_is_3=True)
     async with running_engine(step.settings, own, clock=step.clock) as engine:
         await run_stages(
             engine,
-            to_collect(engine),
+            [*to_collect(engine), *to_reconcile(engine)],
             until=partial(
                 _until_collected, step.reporter, engine, [each.run.id for each in before], wait_s
             ),
@@ -137,13 +143,20 @@ async def _until_collected(
         busy += signals.in_flight
         _tell(reporter, engine, statuses, started)
         if statuses is not None and not busy:
-            done = not any(each.states[State.POSTED] for each in statuses)
+            done = not any(map(_out, statuses))
             stuck = signals.unreachable is not None or signals.unwritable is not None
-            if done or (wait_s == 0 and (signals.collected or stuck)):
+            in_doubt = any(each.states[State.UNKNOWN] for each in statuses)
+            through = signals.collected and (signals.reconciled or not in_doubt)
+            if done or (wait_s == 0 and (through or stuck)):
                 return
         if 0 < wait_s <= engine.clock.monotonic() - started:
             return
         await engine.rest(LOOK_EVERY_S)
+
+
+def _out(status: RunStatus) -> int:
+    """Tasks that are at the API, or may be."""
+    return status.states[State.POSTED] + status.states[State.UNKNOWN]
 
 
 def _tell(
@@ -190,7 +203,7 @@ def _summary(
     codes = [reason.exit_code for reason in reasons]
     if stop.exit is not None:
         codes.append(stop.exit)
-    if waiting_is_3 and any(each.states[State.POSTED] for each in after):
+    if waiting_is_3 and any(map(_out, after)):
         codes.append(Exit.NOT_FINISHED)
     code = gravest(codes)
     return StepSummary(

@@ -99,6 +99,8 @@ def _nothing_left(engine: Engine, status: RunStatus, late_answers: bool) -> bool
         return False
     if late_answers and not (engine.signals.collected and engine.signals.reconciled):
         return False
+    if engine.signals.extras_found:
+        return False
     postable = states[State.PENDING] - status.held
     return postable == 0 or not may_post(engine, status)
 
@@ -115,6 +117,8 @@ def _gone_through(engine: Engine, status: RunStatus) -> bool:
     signals = engine.signals
     if signals.unreachable is not None or signals.unwritable is not None:
         return True
+    if signals.unlisted is not None and signals.collected:
+        return True
     if status.states[State.UNKNOWN] and not signals.reconciled:
         return False
     due = status.next_due_at is not None and status.next_due_at <= engine.clock.now()
@@ -125,6 +129,7 @@ def progress_of(engine: Engine, status: RunStatus, elapsed_s: float) -> Progress
     """What the reporter is told."""
     signals = engine.signals
     trouble = signals.fatal or signals.unwritable or signals.blocked or signals.unreachable
+    trouble = trouble or signals.unlisted
     return Progress(
         status=status,
         elapsed_s=elapsed_s,

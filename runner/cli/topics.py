@@ -217,6 +217,9 @@ How it goes on:
     runner retry --error CODE        what failed with this code of the API, refused ones too
     runner retry --pay-again         also expired, answer_lost and written_off: perhaps paid already
     runner run JOB --changed ask     tasks whose prompt or settings were edited since
+    runner resolve TASK --adopt ID   quarantined, and found at the API: its answer is collected
+    runner resolve TASK --absent --pay-again   quarantined, and not there: asked at a new charge
+    runner resolve TASK --write-off  quarantined, and given up: written_off
 
 Time alone never sends a task again: what may have reached the API is given up only on evidence.
 """

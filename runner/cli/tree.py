@@ -171,6 +171,17 @@ COMMANDS: Final = (
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
+        name="resolve",
+        group="control",
+        summary="decide about quarantined tasks: adopt, ask anew, or write off",
+        examples=(
+            "runner resolve 1042 --adopt 11211234-1535-0066-0000-8acb3b27b9f5",
+            "runner resolve 1042 1043 --absent --pay-again",
+            "runner resolve --run r42 --write-off --yes",
+        ),
+        codes=(Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="prune",
         group="control",
         summary="delete old prompts and answers, keep what they cost",
@@ -213,6 +224,17 @@ COMMANDS: Final = (
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
+        name="incidents",
+        group="look",
+        summary="what was paid twice, and where else the API's records differ from ours",
+        examples=(
+            "runner incidents",
+            "runner incidents --all --json",
+            "runner incidents --close 3",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="models",
         group="look",
         summary="models that the account can ask, and what each can do",
@@ -237,10 +259,24 @@ COMMANDS: Final = (
         codes=(Exit.WRONG_INPUT, Exit.BUG, Exit.TRY_LATER),
     ),
     Entry(
+        name="verify",
+        group="care",
+        summary="recount the whole store: rows, states, tags, money",
+        examples=("runner verify", "runner verify --json"),
+        codes=(Exit.SOME_FAILED, Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="config",
         group="care",
         summary="the settings that hold here, and where each comes from",
         examples=("runner config show --origin", "runner config show --json", "runner config path"),
+    ),
+    Entry(
+        name="db",
+        group="care",
+        summary="back up the store; make one copied from another host this host's own",
+        examples=("runner db backup runner-backup.db", "runner db claim"),
+        codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
         name="schedule",

@@ -12,6 +12,7 @@ from runner.api.client import LlmResponses
 from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.pacing import Pacer, Priority
+from runner.pipeline.api_time import ApiTime, Heard
 from runner.store.protocol import TaskStore
 from runner.store.values import Ceiling, Idle, Run
 
@@ -42,6 +43,8 @@ class Signals:
     """Why nothing may be posted for now (balance, daily limit); fetching goes on."""
     blocked_on: date | None = None
     """The UTC day on which that was said: a daily limit ends with it."""
+    unlisted: RunnerError | None = None
+    """Why posting has not begun: the account is still being looked through (``recovery``)."""
     fatal: RunnerError | None = None
     """Why no call makes sense any more (login, wrong address, our bug)."""
     broken: Exception | None = None
@@ -79,16 +82,34 @@ class Signals:
 
     in_doubt: set[int] = field(default_factory=set)
     """Batches of this process that nobody knows about; from three on, nothing is posted."""
+    doubtful: bool = False
+    """Something is in doubt, whosever it is: the few listing calls are for that."""
+    extras_found: bool = False
+    """A task that was paid beside its attempt's own was found, and not asked for yet."""
     reconciled: bool = False
     """Doubtful batches, if there are any, were looked for at least once in this start."""
+    api_clock: ApiTime = field(default_factory=ApiTime)
+    """What is believed of the API's time."""
     api_time: datetime | None = None
-    """The newest ``Date`` of the API's replies."""
+    """The newest ``Date`` of the API's replies that is believed."""
     api_time_asked_at: float = 0.0
     """When (monotonic seconds) the call began that brought it."""
 
-    def see_time(self, date: datetime | None, *, asked_at: float) -> None:
-        """A reply to a call that began at *asked_at* (monotonic seconds) bears *date*."""
-        if date is not None and (self.api_time is None or date >= self.api_time):
+    def see_time(
+        self,
+        date: datetime | None,
+        *,
+        asked_at: float,
+        took_s: float = 0.0,
+        wall: datetime | None = None,
+    ) -> None:
+        """A reply bears *date*: to a call that began at *asked_at* (monotonic seconds) and took
+        *took_s*. It came when our wall clock said *wall*."""
+        if date is None:
+            return
+        heard = Heard(date, asked_at, asked_at + took_s)
+        self.api_clock.see(heard, wall=wall)
+        if self.api_clock.newest is heard:
             self.api_time = date
             self.api_time_asked_at = max(self.api_time_asked_at, asked_at)
 
@@ -145,6 +166,10 @@ class Engine:
     post_timeout: timedelta
     settle: timedelta = SETTLE
     signals: Signals = field(default_factory=Signals)
+
+    def api_now(self) -> datetime | None:
+        """The API's time, rather too early than too late; None if no reply has told it yet."""
+        return self.signals.api_clock.at(self.clock.monotonic())
 
     async def call_token(self, priority: Priority) -> bool:
         """Wait for a call of the account's rate, holding nothing; False if stopped meanwhile."""

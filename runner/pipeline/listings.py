@@ -83,7 +83,7 @@ async def _one_pass(engine: Engine, start: datetime, end: datetime) -> Listing |
                 start, end, offset=offset, limit=MOST_LISTED, priority=Priority.RECONCILE
             )
         except ApiError as error:
-            _take_note(engine, error)
+            take_note(engine, error)
             return None
         heard(engine)
         listing.add(rows)
@@ -92,7 +92,8 @@ async def _one_pass(engine: Engine, start: datetime, end: datetime) -> Listing |
             return listing
 
 
-def _take_note(engine: Engine, error: ApiError) -> None:
+def take_note(engine: Engine, error: ApiError) -> None:
+    """A listing could not be had: a warning, and what it says of the account is heeded."""
     # What the API says about this call need not hold for the others: whether the listing exists
     # for this API at all is documented but never seen (API.md §7).
     if isinstance(error, CredentialsBlocked | RateLimited | Unreachable):

@@ -20,6 +20,7 @@ import structlog
 from runner import jobfile
 from runner.clock import Clock
 from runner.errors import Problem, TryLater, WrongInput
+from runner.failpoints import Point, hit
 from runner.inputs.rows import Reject
 from runner.inputs.table import Table
 from runner.jobfile.job import Job
@@ -211,8 +212,11 @@ async def load(
         now=clock.now(),
     )
     if load_id is not None:
+        hit(Point.LOAD_BEGUN)
         added = await _queue(store, load_id, job, run, source, clock, limit)
+        hit(Point.ROWS_ADDED)
         await store.end_load(load_id, rejected=checked.rejected, now=clock.now())
+        hit(Point.LOAD_ENDED)
         report = LoadReport(added=added, rejected=checked.rejected, unchanged=False)
     log.info(
         "loader.input_loaded",

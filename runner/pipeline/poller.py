@@ -9,7 +9,7 @@ Asking is free and can be repeated, so nothing here is written before a call. DE
 
 import math
 import zlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import anyio
@@ -28,6 +28,7 @@ from runner.api.fetching import (
     Withheld,
 )
 from runner.backoff import FIRST_POLL, full_jitter, poll_interval
+from runner.failpoints import Point, hit
 from runner.lifecycle import Reason
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence, final_charge
 from runner.pacing import Priority
@@ -43,12 +44,11 @@ from runner.store.values import (
     StoreUnwritable,
 )
 from runner.windows import (
-    Level,
-    collection_age_level,
     is_timeout,
     near_window_end,
     next_poll,
     overdue,
+    result_lost,
 )
 
 log = structlog.get_logger()
@@ -72,6 +72,8 @@ _VAIN_BASE_S: Final = 5.0
 _VAIN_CAP_S: Final = 120.0
 _SMALL_REPLY: Final = 8 * 1024
 _UNREADABLE_CAP: Final = timedelta(minutes=30)
+_STEP: Final = timedelta(minutes=1)
+_ORIGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def poll(engine: Engine, endings: MemoryObjectSendStream[Ending]) -> None:
@@ -89,7 +91,9 @@ async def poll(engine: Engine, endings: MemoryObjectSendStream[Ending]) -> None:
 async def _claim_in_turn(engine: Engine, claimed: MemoryObjectSendStream[Posted]) -> None:
     """Keep the fetchers supplied, claiming no more than they can fetch in some seconds."""
     wait_s = _LOOK_AGAIN_S
+    wall = WallClock(engine)
     while not engine.signals.stopping.is_set():
+        await wall.look()
         wanted = claims_wanted(engine)
         taken = await claim(engine, wanted)
         for task in taken:
@@ -100,6 +104,33 @@ async def _claim_in_turn(engine: Engine, claimed: MemoryObjectSendStream[Posted]
             await rest_until_heard(engine, max(wait_s, silence_wait_s(engine)))
         elif len(taken) < wanted:
             await engine.rest(wait_s)
+
+
+class WallClock:
+    """Notices when the wall clock is set back: due times were written by it, and would be as late
+    as it was fast."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ahead = self._ahead_of_monotonic()
+
+    async def look(self) -> None:
+        """Bring due times back by as much as the clock was set back since the last look."""
+        step = self._ahead - (ahead := self._ahead_of_monotonic())
+        if abs(step) < _STEP:
+            return
+        if step > timedelta(0):
+            log.warning("poller.clock_set_back", seconds=round(step.total_seconds()))
+            try:
+                await self._engine.store.redate(now=self._engine.clock.now(), step=step)
+            except StoreUnwritable as error:
+                self._engine.signals.unwritable = error
+                return
+        self._ahead = ahead
+
+    def _ahead_of_monotonic(self) -> timedelta:
+        clock = self._engine.clock
+        return clock.now() - _ORIGIN - timedelta(seconds=clock.monotonic())
 
 
 def claims_wanted(engine: Engine) -> int:
@@ -127,6 +158,8 @@ async def claim(engine: Engine, wanted: int) -> list[Posted]:
         signals.unwritable = error
         log.warning("poller.claim_not_written", error=error.what)
         return []
+    if taken:
+        hit(Point.CLAIM_DURABLE)
     ready = sum(task.ready for task in taken)
     signals.listed = max(0, signals.listed - ready) if ready == limit else 0
     signals.speculative += len(taken) - ready
@@ -157,17 +190,36 @@ async def fetch(engine: Engine, task: Posted) -> Ending:
             task.endpoint.provider,
             task.remote_id,
             tag=task.tag,
-            priority=_priority(task, engine.clock.now()),
+            priority=_priority(engine, task),
         )
     except ApiError as error:
         heed(engine, error)
         return _asked_in_vain(engine, task, error)
+    hit(Point.ANSWER_CAME)
     heard(engine)
     return ending_of(engine, task, fetched, engine.clock.now())
 
 
-def _priority(task: Posted, now: datetime) -> Priority:
-    if near_window_end(task.posted_at, now):
+def _age(engine: Engine, task: Posted) -> timedelta | None:
+    """How long the API has had *task*, by its own time; None while no reply has told that.
+
+    Counted from the intent, which was at most the time of one call before; where no reply had
+    told the time by then, from the receipt by our clock.
+    """
+    api_now = engine.api_now()
+    return None if api_now is None else api_now - (task.posted_api or task.posted_at)
+
+
+def _posted_at(engine: Engine, task: Posted, now: datetime) -> datetime:
+    """When *task* was posted, as our clock would have it that says *now*: its age is the API's,
+    if that is known, so that a clock that was or is wrong makes it neither older nor younger."""
+    age = _age(engine, task)
+    return task.posted_at if age is None else now - age
+
+
+def _priority(engine: Engine, task: Posted) -> Priority:
+    now = engine.clock.now()
+    if near_window_end(_posted_at(engine, task, now), now):
         return Priority.WINDOW
     return Priority.READY if task.ready else Priority.SPECULATIVE
 
@@ -183,17 +235,26 @@ def _asked_in_vain(engine: Engine, task: Posted, error: ApiError) -> StillRunnin
         wait += timedelta(seconds=error.wait_s)
     if isinstance(error, ProtocolFault):
         # It may be this one task whose reply is never readable: not asked every minute for days.
-        wait += min(_interval(task, now), _UNREADABLE_CAP)
-    return StillRunning(task=task.task, attempt=task.attempt, ask_again_at=now + wait)
+        wait += min(_interval(_posted_at(engine, task, now), now), _UNREADABLE_CAP)
+    unread = error.raw if isinstance(error, ProtocolFault) else b""
+    return StillRunning(
+        task=task.task,
+        attempt=task.attempt,
+        ask_again_at=now + wait,
+        reply=packed(unread) if unread else None,
+    )
 
 
 def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> Ending:
-    """What *fetched* means for *task* at *now*."""
+    """What *fetched* means for *task* at *now*, by our clock; the API's windows are measured by
+    its own, and without that none of them ends anything that the API has not ended."""
+    posted_at = _posted_at(engine, task, now)
+    known = engine.api_now() is not None
     match fetched:
         case Finished():
             return _answered(task, fetched)
         case TaskFailed(code=code, message=message, raw=raw, cost_nanousd=cost):
-            timed_out = is_timeout(task.posted_at, now)
+            timed_out = is_timeout(posted_at, now)
             # A last try is one after which the policy allows no other.
             again = (fetched.retryable or timed_out) and task.tries + 1 < task.allowed_tries
             return RemotelyFailed(
@@ -206,7 +267,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 again_at=now + _retry_wait(engine, task) if again else None,
                 cost=cost,
             )
-        case Unclear(code=code, message=message, raw=raw) if overdue(task.posted_at, now):
+        case Unclear(code=code, message=message, raw=raw) if known and overdue(posted_at, now):
             return RemotelyFailed(
                 task=task.task,
                 attempt=task.attempt,
@@ -221,8 +282,21 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
             return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
         case Withheld():
             return _withheld(engine, task, fetched, now)
+        case Gone(code=code) if known and result_lost(posted_at, now):
+            message = f"not answered within 30 days; the last ask by id brought {code}"
+            return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
         case Running() | Gone() | Unclear():
-            return _not_yet(engine, task, fetched, now)
+            # What the API says is running has not expired, however old it is.
+            return StillRunning(
+                task=task.task,
+                attempt=task.attempt,
+                ask_again_at=next_poll(
+                    posted_at=posted_at,
+                    now=now,
+                    interval=_interval(posted_at, now),
+                    list_trusted=engine.signals.list_trusted,
+                ),
+            )
 
 
 def _answered(task: Posted, fetched: Finished) -> Answered:
@@ -273,30 +347,11 @@ def _withheld(engine: Engine, task: Posted, fetched: Withheld, now: datetime) ->
     return StillRunning(task=task.task, attempt=task.attempt, ask_again_at=now + _WITHHELD_AGAIN)
 
 
-def _not_yet(
-    engine: Engine, task: Posted, fetched: Running | Gone | Unclear, now: datetime
-) -> StillRunning | ResultGone:
-    if collection_age_level(task.posted_at, now) is Level.CLOSED:
-        code = fetched.code
-        message = f"not answered within 30 days; the last ask by id brought {code}"
-        return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
-    return StillRunning(
-        task=task.task,
-        attempt=task.attempt,
-        ask_again_at=next_poll(
-            posted_at=task.posted_at,
-            now=now,
-            interval=_interval(task, now),
-            list_trusted=engine.signals.list_trusted,
-        ),
-    )
-
-
-def _interval(task: Posted, now: datetime) -> timedelta:
+def _interval(posted_at: datetime, now: datetime) -> timedelta:
     """How long to leave the task alone now: 1 min doubling to 6 h, by its age.
 
     By age and not by count, so that the many asks in vain of an outage do not make it wait for
     hours after it.
     """
-    age = max(timedelta(0), now - task.posted_at)
+    age = max(timedelta(0), now - posted_at)
     return poll_interval(int(math.log2(age / FIRST_POLL + 1)))

@@ -14,6 +14,7 @@ import structlog
 
 from runner.api.errors import ApiError
 from runner.api.wire import Ready
+from runner.failpoints import Point, hit
 from runner.pipeline.account import heard, heed, silence_wait_s
 from runner.pipeline.engine import Engine
 from runner.store.values import StoreUnwritable
@@ -105,6 +106,8 @@ async def ask_list(engine: Engine, provider: Provider, trust: Trust) -> int:
         engine.signals.unwritable = error
         log.warning("ready.not_written", error=error.what)
         return 0
+    if found:
+        hit(Point.READY_MARKED)
     engine.signals.listed += found
     crowded = len(rows) >= FULL and len(tags) < len(rows) // 2
     trust.note(provider, good=not crowded, ours=found, now_s=engine.clock.monotonic())

@@ -17,12 +17,15 @@ from typing import Final
 import structlog
 
 from runner.api.errors import ApiError
+from runner.failpoints import Point, hit
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, silence_wait_s
 from runner.pipeline.engine import Engine, Signals
+from runner.pipeline.extras import book_sightings, fetch_extras
 from runner.pipeline.judging import GIVE_UP_S, THIN, Sight, Verdict, Waits, judge, sight_of, sound
-from runner.pipeline.listings import read_listing
-from runner.store.reconciling import Doubt, Found, Scan, Sighting, Times
+from runner.pipeline.listings import Listing, read_listing
+from runner.pipeline.second_key import adopt_verified, unambiguous
+from runner.store.reconciling import Doubt, Scan, Sighting, Times
 from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
@@ -40,9 +43,6 @@ _LATER: Final = timedelta(hours=1)
 
 _RESOLUTION_S: Final = 1.0
 """``Date`` has whole seconds."""
-
-_BOOKED_AT_ONCE: Final = 1_000
-"""Sightings in one transaction: posting and storing go on in between."""
 
 _IDLE_S: Final = 0.5
 _FIRST_LOOK_S: Final = 5.0
@@ -119,6 +119,7 @@ class Reconciler:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._watches: dict[int, Watch] = {}
+        self._doubtful: list[Doubt] = []
 
     async def rest(self, seconds: float) -> None:
         """Wait for the next look; a new doubt ends the wait."""
@@ -152,6 +153,7 @@ class Reconciler:
                 await self._look_for(doubts)
                 await self._doubts()
                 engine.signals.unwritable = None
+            await fetch_extras(engine)
         except StoreUnwritable as error:
             engine.signals.unwritable = error
             log.warning("reconciler.not_written", error=error.what)
@@ -163,6 +165,8 @@ class Reconciler:
         engine = self._engine
         doubts = await engine.store.doubts()
         engine.signals.in_doubt = {d.batch for d in doubts if d.worker == engine.worker}
+        engine.signals.doubtful = bool(doubts)
+        self._doubtful = doubts
         now_s = engine.clock.monotonic()
         self._watches = {d.batch: self._watches.get(d.batch) or _watch(d, now_s) for d in doubts}
         return doubts
@@ -179,7 +183,7 @@ class Reconciler:
             else:
                 heard(engine)
                 seen = [Sighting(tag=r.tag, remote_id=r.id) for r in rows if r.tag is not None]
-                adopted |= (await self._book(seen)).adopted
+                adopted |= (await book_sightings(engine, seen)).adopted
         for watch in self._watches.values():
             watch.see(engine.signals)
         for start, end, group in windows(engine, doubts, self._watches):
@@ -193,17 +197,7 @@ class Reconciler:
                 for b, w in self._watches.items()
             ]
         )
-
-    async def _book(self, seen: Sequence[Sighting]) -> Found:
-        engine, found = self._engine, Found(known={}, adopted=frozenset(), incidents=0)
-        for first in range(0, len(seen), _BOOKED_AT_ONCE):
-            part = seen[first : first + _BOOKED_AT_ONCE]
-            found += await engine.store.found(part, now=engine.clock.now())
-        if found.adopted:
-            log.info("reconciler.tasks_adopted", tasks=len(found.adopted))
-        if found.incidents:
-            log.error("reconciler.incidents_opened", incidents=found.incidents)
-        return found
+        hit(Point.TIMES_NOTED)
 
     async def _list(
         self, start: datetime, end: datetime, group: Sequence[Doubt], adopted: frozenset[str]
@@ -215,7 +209,7 @@ class Reconciler:
         listing = await read_listing(engine, start, end) if end > start else None
         found = None
         if listing is not None:
-            found = await self._book(listing.ours)
+            found = await book_sightings(engine, listing.ours)
             scan = Scan(
                 start=start,
                 end=end,
@@ -224,7 +218,9 @@ class Reconciler:
                 adopted=len(found.adopted),
             )
             await engine.store.note_scan(engine.account, scan, now=engine.clock.now())
+            hit(Point.SCAN_NOTED)
             adopted |= found.adopted
+            adopted |= await self._adopt_nameless(listing, adopted)
         for doubt in group:
             self._watches[doubt.batch].see(engine.signals)
             if all(each.tag in adopted for each in doubt.attempts):
@@ -234,6 +230,25 @@ class Reconciler:
             else:
                 sight = sight_of(doubt, listing.others, found.known, described=listing.described)
                 await self._judge(doubt, sight, waits[doubt.batch])
+
+    async def _adopt_nameless(self, listing: Listing, adopted: frozenset[str]) -> frozenset[str]:
+        """The second key, where the listing shows no tags: prompt, model and endpoint."""
+        now_s = self._engine.clock.monotonic()
+        settle = self._engine.settle
+        spans = {}
+        for doubt in self._doubtful:
+            watch = self._watches[doubt.batch]
+            patience = timedelta(seconds=watch.patience_s)
+            # What was posted meanwhile has been answered or is in doubt itself by then.
+            over = watch.waited_s(now_s) >= (settle + 2 * patience).total_seconds()
+            if doubt.intended_api and watch.began_api and over:
+                spans[doubt.batch] = (
+                    doubt.intended_api - MARGIN,
+                    watch.began_api + patience + settle,
+                )
+        pairs = await unambiguous(self._engine, self._doubtful, listing.others, spans)
+        pairs = [pair for pair in pairs if pair[0].tag not in adopted]
+        return await adopt_verified(self._engine, pairs)
 
     def _waits(self, doubt: Doubt, now_s: float) -> Waits:
         watch = self._watches[doubt.batch]
@@ -252,13 +267,17 @@ class Reconciler:
         match verdict:
             case Verdict.CLEAN:
                 watch.clean(engine.clock.monotonic())
+                hit(Point.CLEAN_SEEN)
             case Verdict.ABSENT:
+                hit(Point.ABSENT_BEFORE)
                 absent = await engine.store.prove_absent(attempts, now=now)
+                hit(Point.ABSENT_PROVEN)
                 engine.signals.bookings += 1
                 log.info("reconciler.proven_absent", batch=doubt.batch, tasks=absent)
             case Verdict.QUARANTINE:
                 message = "72 hours brought no listing that tells whether it was taken"
                 held = await engine.store.quarantine(attempts, message=message, now=now)
+                hit(Point.QUARANTINED)
                 log.error("reconciler.quarantined", batch=doubt.batch, tasks=held)
             case Verdict.WAIT:
                 if sight is not None and not sound(sight, waits):

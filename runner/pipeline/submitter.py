@@ -23,10 +23,12 @@ from runner.api.errors import AccountBlocked, Unreachable
 from runner.api.posting import PostReply
 from runner.api.status import DUPLICATE, lookup
 from runner.backoff import not_taken_wait_s
+from runner.failpoints import Point, hit
 from runner.money import exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
 from runner.pipeline.engine import Engine, Posting, Shortage
+from runner.store.reconciling import Sighting
 from runner.store.values import Idle, StoreUnwritable
 from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
 
@@ -251,6 +253,7 @@ class Poster:
             prepared.append((post, engine.clock.monotonic()))
             return post.sha256
 
+        hit(Point.INTENT_BEFORE)
         batch = await engine.store.begin_batch(
             run=posting.run.id,
             target=target,
@@ -260,12 +263,13 @@ class Poster:
             now=engine.clock.now(),
             patience=patience(engine.post_timeout),
             ceiling=posting.ceiling,
-            api_time=engine.signals.api_time,
+            api_time=engine.api_now(),
             seal=seal,
         )
         engine.signals.unwritable = None
         if isinstance(batch, Idle):
             return batch
+        hit(Point.INTENT_DURABLE)
         self.posts += 1
         if self.left is not None:
             self.left -= len(batch.attempts)
@@ -276,11 +280,13 @@ class Poster:
         engine = self._engine
 
         def may_leave() -> bool:
+            hit(Point.SEND_FIRST_BYTE)
             fresh = engine.clock.monotonic() - intent.sealed_at <= STALE_S
             return fresh and not engine.signals.stopping.is_set()
 
         try:
             reply = await engine.api.send(intent.post, may_leave=may_leave)
+            hit(Point.REPLY_CAME)
             await _save(engine, intent.batch, reply)
         finally:
             engine.signals.in_flight -= 1
@@ -323,6 +329,7 @@ async def _save(engine: Engine, batch: Batch, reply: PostReply) -> None:
                 message=reply.trouble.what if reply.trouble else None,
                 now=engine.clock.now(),
             )
+            hit(Point.OUTCOME_DURABLE)
             break
         except StoreUnwritable as error:
             if not owing:
@@ -338,6 +345,26 @@ async def _save(engine: Engine, batch: Batch, reply: PostReply) -> None:
     # What was not taken gives its reserve back.
     engine.signals.bookings += any(isinstance(o, NotTaken | Refused) for o in reply.outcomes)
     _report(batch, reply)
+    await _book_second_ids(engine, reply)
+
+
+async def _book_second_ids(engine: Engine, reply: PostReply) -> None:
+    """A task that the reply gives two ids was paid twice: an incident at once (F63)."""
+    taken = {outcome.tag for outcome in reply.outcomes if isinstance(outcome, Accepted)}
+    seen = [
+        Sighting(tag=each.tag, remote_id=each.remote_id, cost=each.cost_nanousd)
+        for each in reply.strangers
+        if each.tag is not None and each.tag in taken and each.remote_id is not None
+    ]
+    if not seen:
+        return
+    try:
+        await engine.store.found(seen, now=engine.clock.now())
+    except StoreUnwritable as error:
+        # The daily audit finds them in the listing.
+        log.warning("submitter.second_ids_not_saved", ids=len(seen), error=error.what)
+    else:
+        engine.signals.extras_found = True
 
 
 def unblamed(reply: PostReply) -> Sequence[Outcome]:

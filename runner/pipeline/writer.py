@@ -10,6 +10,7 @@ import structlog
 from anyio import EndOfStream, WouldBlock
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from runner.failpoints import Point, hit
 from runner.money import exact
 from runner.pipeline.engine import Engine
 from runner.store.values import Answered, Ending, RemotelyFailed, ResultGone, StoreUnwritable
@@ -81,7 +82,9 @@ async def store_group(engine: Engine, group: list[Ending]) -> None:
 
 async def _booked(engine: Engine, group: list[Ending]) -> bool:
     try:
+        hit(Point.BOOK_BEFORE)
         await engine.store.book(group, now=engine.clock.now())
+        hit(Point.BOOK_DURABLE)
     except StoreUnwritable as error:
         engine.signals.unwritable = error
         log.error("writer.answers_not_saved", answers=len(group), error=error.what)

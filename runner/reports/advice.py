@@ -5,7 +5,7 @@
            ─ timed_out ...... retry; the advance comes back
            ─ answer_lost, written_off ... retry --pay-again
     expired ................. retry --pay-again
-    quarantined ............. held: perhaps the API has it
+    quarantined ............. held: perhaps the API has it; a person decides with resolve
 
 The commands are those that take exactly such tasks (DESIGN.md §4): ``retry`` by itself takes what
 failed at the API; what it refused wants the code named, what may be paid already ``--pay-again``.
@@ -27,8 +27,8 @@ class How(Enum):
     PLAIN = ""
     BY_CODE = "--error"
     PAY_AGAIN = "--pay-again"
-    NOT = "not"
-    """None does."""
+    RESOLVE = "resolve"
+    """None does: a person decides about each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,12 @@ _BY_REASON: Final[dict[Reason, tuple[str, _Row]]] = {
     ),
     Reason.POISON: (
         "the program died again and again while it was posted alone, and the API may have it",
-        _Row("held, never asked again by itself: look for its tag at the API", How.NOT, False),
+        _Row(
+            "held, never asked again by itself: look for their tags at the API, then runner "
+            "resolve TASK --adopt ID, --absent --pay-again or --write-off",
+            How.RESOLVE,
+            False,
+        ),
     ),
     Reason.NO_FIRST_ANSWER: (
         "a follow-up whose first question was not answered",
@@ -153,7 +158,12 @@ _EXPIRED: Final = (
 )
 _QUARANTINED: Final = (
     "perhaps taken by the API, and no listing can tell any more",
-    _Row("held, as asking again might pay twice: look for its tag at the API", How.NOT, False),
+    _Row(
+        "held, as asking again might pay twice: look for their tags at the API, then runner "
+        "resolve TASK --adopt ID, --absent --pay-again or --write-off",
+        How.RESOLVE,
+        False,
+    ),
 )
 _STRANGE: Final = ("ended without a reason on record", _TELL_US)
 
@@ -187,7 +197,9 @@ def _row(group: FailureGroup) -> tuple[str, _Row]:
 
 
 def _command(group: FailureGroup, run: str, how: How) -> str | None:
-    if how is How.NOT or (how is How.BY_CODE and group.code is None):
+    if how is How.RESOLVE:
+        return shlex.join(["runner", "tasks", run, "--state", "quarantined"])
+    if how is How.BY_CODE and group.code is None:
         return None
     words = ["runner", "retry", run]
     if how is not How.PLAIN:

@@ -29,6 +29,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from runner.errors import RunnerError, TryLater, WrongInput
+from runner.failpoints import Point, hit
 
 if sys.platform != "win32":
     import fcntl
@@ -134,12 +135,15 @@ class OutputFile:
             with _alone(folder):
                 if _seen(self._path) != (self._standing and self._standing.seen):
                     self._standing = self._look()
+                hit(Point.EXPORT_WRITTEN)
                 self._note_down()
+                hit(Point.EXPORT_NOTED)
                 if self._standing and self._standing.ours:
                     self._part.chmod(self._standing.mode)
                 # Elsewhere than on POSIX an open file cannot be renamed.
                 file.close()
                 self._part.replace(self._path)
+                hit(Point.EXPORT_RENAMED)
         self._file = None
         return Exported(self._path, rows, self._size)
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from runner.clock import to_ms
 from runner.errors import StoreBroken
+from runner.failpoints import Point, hit
 
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
@@ -127,6 +128,7 @@ def _apply(db: sqlite3.Connection, migration: Migration, now: datetime) -> None:
         "INSERT INTO migrations (number, name, sha256, applied_at) VALUES (?, ?, ?, ?)",
         (migration.number, migration.name, migration.sha256, to_ms(now)),
     )
+    hit(Point.STORE_MIGRATING)
 
 
 def _pending(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migration]:

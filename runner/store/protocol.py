@@ -10,9 +10,12 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from runner.lifecycle import State
+from runner.store.auditing import Auditing
 from runner.store.control import Control
 from runner.store.listing import Listing, Selection
 from runner.store.reconciling import Reconciling
+from runner.store.recovering import Recovering
+from runner.store.resolving import Resolving
 from runner.store.values import (
     Added,
     Ceiling,
@@ -30,7 +33,7 @@ from runner.store.values import (
 from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
 
 
-class TaskStore(Listing, Control, Reconciling, Protocol):
+class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, Protocol):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
@@ -151,6 +154,13 @@ class TaskStore(Listing, Control, Reconciling, Protocol):
         self, limit: int, *, worker: int, now: datetime, lease: timedelta
     ) -> list[Posted]:
         """Lease up to *limit* posted tasks that are due to be asked for, ready ones first."""
+
+    async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
+        """Our clock was set back by *step*, or, for 0, may have been before this start: bring due
+        times that a wrong clock put too far ahead to at most 6 h from *now*. Returns how many.
+
+        Tasks that were posted in the future are asked for now, and dated not after *now*.
+        """
 
     async def book(self, endings: Sequence[Ending], *, now: datetime) -> None:
         """Store what asking came to, for many tasks in one transaction.

@@ -18,6 +18,7 @@ class DoubtfulAttempt:
     tag: str
     prompt: str | None
     """None if it was deleted since."""
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,8 @@ class IncidentKind(StrEnum):
     """A tag of this store's that the store does not know."""
     COST_DIFFERS = "cost_differs"
     """The listing's cost is not what was booked."""
+    NOT_LISTED = "not_listed"
+    """The API took a task, and its listing does not show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,7 @@ class Reconciling(Protocol):
 
         A doubtful, quarantined or put-back task whose tag is seen is posted from now on. A second
         id for a tag, an id for an attempt that has ended otherwise, and a tag of this store's that
-        it does not know open an incident, once.
+        it does not know open an incident, once. What was paid twice is taken up as an extra charge.
         """
 
     async def prove_absent(self, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from runner.errors import RunnerError
+from runner.errors import Exit, RunnerError
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
 from runner.store.amounts import Money
@@ -19,6 +19,8 @@ class AttemptOver(RunnerError):
 
 class StoreUnwritable(RunnerError):
     """The transaction could not be saved (disk full, locked, I/O error); it can be tried again."""
+
+    exit_code = Exit.TRY_LATER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,8 @@ class Posted:
     """How many its run allows."""
     ready: bool
     """The API's ready list has shown it."""
+    posted_api: datetime | None = None
+    """The API's time at the intent; None if no reply had told it by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +195,8 @@ class StillRunning:
     task: TaskId
     attempt: int
     ask_again_at: datetime
+    reply: bytes | None = None
+    """A reply that could not be read, zlib-compressed: kept until a better one comes."""
 
 
 Ending = Answered | RemotelyFailed | ResultGone | StillRunning

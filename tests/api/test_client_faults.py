@@ -128,7 +128,7 @@ BROKEN = [
 async def test_whatever_breaks_after_the_first_byte_leaves_the_tasks_in_doubt(
     answer: bytes,
 ) -> None:
-    """The API may have taken them; only its listing can tell (F47-F52)."""
+    """F47 to F49, F52: the API may have taken them; only its listing can tell."""
     async with serving(answer) as server:
         assert_in_doubt(await post_to(server.url), server)
 

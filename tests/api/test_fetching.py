@@ -28,6 +28,7 @@ from runner.api.fetching import (
     Withheld,
     read_fetched,
 )
+from runner.task import Tag, TaskId
 from tests.api.mutations import mutated
 from tests.api.replies import entry, envelope, reply, sample
 
@@ -73,6 +74,17 @@ def test_the_tag_that_was_posted_names_the_task_as_well() -> None:
     assert got.tag == "ours"
     with pytest.raises(ProtocolFault):
         fetched(body, asked="y", tag="other")
+
+
+def test_an_answer_under_another_attempts_tag_is_not_attached_whatever_its_id() -> None:
+    """A person may have given the id (`resolve --adopt`); an odd tag costs no answer."""
+    ours, other = (Tag("a" * 8, "b" * 8, TaskId(n), "c" * 26, 1) for n in (1, 2))
+    body = envelope(entry(str(other), 20000, id="x", result=[{"items": []}]))
+    with pytest.raises(ProtocolFault, match="another task"):
+        fetched(body, asked="x", tag=str(ours))
+    assert isinstance(fetched(body, asked="x", tag=str(other)), Finished)
+    odd = envelope(entry("odd", 20000, id="x", result=[{"items": []}]))
+    assert isinstance(fetched(odd, asked="x", tag=str(ours)), Finished)
 
 
 @pytest.mark.parametrize("code", [20000, 40103, 40403, 40501, 59999])

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 
 from runner.api.client import MAX_REPLY_BYTES, LlmResponses
 from runner.api.errors import Unreachable
+from runner.api.fetching import MOST_KEPT_UNREAD
 from runner.lifecycle import State
 from runner.money import NANOS_PER_DOLLAR
 from runner.pipeline.poller import claim, fetch
@@ -232,11 +233,12 @@ async def test_no_altered_receipt_attaches_an_id_that_it_does_not_name(
 # --- fetches --------------------------------------------------------------------------------------
 
 
-def kept(scene: Scene) -> dict[str, bytes]:
-    """The replies that the store keeps, by remote id."""
+def kept(scene: Scene, *, unread: bool = False) -> dict[str, bytes]:
+    """The replies that the store keeps, by remote id: last words, or those that were *unread*."""
     found = scene.sql(
         "SELECT a.remote_id, r.raw FROM replies r JOIN attempts a"
-        " ON a.task_id = r.task_id AND a.number = r.attempt"
+        " ON a.task_id = r.task_id AND a.number = r.attempt WHERE (a.state = 'posted') = ?",
+        unread,
     )
     return {remote_id: zlib.decompress(raw) for remote_id, raw in found}
 
@@ -347,8 +349,8 @@ GET_REPLIES = [
     pytest.param(numbers("1e-999999999"), ANSWERED, id="1e-999999999"),
     pytest.param(numbers("-7"), ANSWERED, id="negative"),
     pytest.param(numbers("8999999999"), ANSWERED, id="nine thousand million"),
-    pytest.param(numbers("NaN"), WAITS, id="NaN"),
-    pytest.param(numbers("-Infinity"), WAITS, id="-Infinity"),
+    pytest.param(numbers("NaN"), ANSWERED, id="NaN"),
+    pytest.param(numbers("-Infinity"), ANSWERED, id="-Infinity"),
     pytest.param(numbers("9" * 5_000), WAITS, id="a number of 5,000 digits"),
     pytest.param(result(extra=deep(90)), ANSWERED, id="nested deeply"),
     pytest.param(result(extra=deep(900)), WAITS, id="nested too deeply"),
@@ -380,6 +382,34 @@ async def test_a_hostile_answer_is_kept_to_the_byte_or_asked_for_again(
         scene.clock.advance(timedelta(hours=1))
         await scene.fetch_due()
         assert await scene.states() == {ANSWERED: 3}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(numbers("9" * 5_000), id="a number of 5,000 digits"),
+        pytest.param(lambda *_: b'{"a":' * 200_000, id="200,000 objects deep"),
+        pytest.param(lambda *_: b"<html>Log in to the network</html>", id="a portal's page"),
+        pytest.param(lambda *_: b"\xff\xfe\x00", id="bytes"),
+    ],
+)
+async def test_a_reply_that_cannot_be_read_is_kept_until_a_better_one_comes(
+    tmp_path: Path, reply: Callable[[str, str], bytes]
+) -> None:
+    """F50: it may be the answer that was paid for, or a proxy's page: a person can look at it, and
+    the task is asked for again."""
+    adversary = Adversary(on_get=reply)
+    async with facing(adversary, tmp_path) as scene:
+        await posted(scene, 2)
+        await scene.fetch_due()
+        assert await scene.states() == {WAITS: 2}
+        beginnings = {each: raw[:MOST_KEPT_UNREAD] for each, raw in adversary.served.items()}
+        assert kept(scene, unread=True) == beginnings
+        adversary.on_get = Adversary().on_get
+        scene.clock.advance(timedelta(hours=1))
+        await scene.fetch_due()
+        assert await scene.states() == {ANSWERED: 2}
+        assert kept(scene) == adversary.served
 
 
 @pytest.mark.parametrize("items", [None, 7, "text", {}])

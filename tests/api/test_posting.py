@@ -99,6 +99,16 @@ def test_a_tag_accepted_twice_is_adopted_once_and_reported() -> None:
     assert [(s.remote_id, s.why) for s in got.strangers] == [("2", "a second id for one task")]
 
 
+def test_a_second_id_may_belong_to_the_task_that_the_reply_leaves_out() -> None:
+    """With its tag garbled into another's, either id may be either task's: one would get the
+    other's answer. The listing tells which is which, and until then all are in doubt."""
+    body = envelope(entry("a", id="1"), entry("a", id="2"), entry("c", id="3"))
+    got = posted(["a", "b", "c"], body)
+    assert [o.tag for o in got.outcomes if isinstance(o, Lost)] == ["a", "b"]
+    assert isinstance(got.outcomes[2], Accepted)
+    assert [s.remote_id for s in got.strangers] == ["1", "2"]
+
+
 def test_the_same_entry_twice_is_one_entry() -> None:
     """A repeated line of a reply charges nobody twice."""
     got = posted(["a"], envelope(entry("a"), entry("a")))

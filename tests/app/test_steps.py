@@ -192,3 +192,15 @@ async def test_poll_posts_nothing(place: Place) -> None:
     assert summary.exit is Exit.DONE
     assert summary.after[0].states[State.COMPLETED] == 3
     assert summary.after[0].states[State.PENDING] == 2
+
+
+async def test_submit_and_poll_take_up_what_a_lost_reply_left_in_doubt(place: Place) -> None:
+    """Who only takes steps must not need `run` to find again what was paid for."""
+    await queued(place, place.job(3))
+    place.strike(Fault.DROP_AFTER)
+    await post(place)
+    assert len(place.created()) == 3
+    summary = await collect(step(place), everybody, wait_s=3600)
+    assert summary.exit is Exit.DONE
+    assert place.sql("SELECT DISTINCT state FROM tasks") == [("completed",)]
+    assert len(place.created()) == 3

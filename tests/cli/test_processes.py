@@ -64,7 +64,7 @@ def test_the_first_signal_lets_the_work_end(number: signal.Signals, code: int) -
 def test_the_second_signal_ends_even_a_loop_that_is_stuck(
     first: signal.Signals, second: signal.Signals, code: int
 ) -> None:
-    """Who presses Ctrl-C twice means it."""
+    """F10: who presses Ctrl-C twice means it."""
     with start("-c", WORKER, "slow") as process:
         assert line_of(process) == "ready"
         process.send_signal(first)

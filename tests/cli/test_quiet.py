@@ -27,6 +27,7 @@ WORKING: Final = {
     "schedule": ["cron", "prompts"],
     "completion": ["bash"],
     "config": ["show"],
+    "db": ["backup", "copy.db"],
 }
 """What a command needs to be parsed and to do something; without a line here nothing."""
 

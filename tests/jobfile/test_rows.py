@@ -106,7 +106,7 @@ def test_a_run_that_exists_keeps_its_own_key_columns(workspace: Workspace) -> No
 def test_a_prompt_that_the_api_would_refuse_is_refused_here(
     workspace: Workspace, cell: str, said: str
 ) -> None:
-    """An advance of a cent each, and a night, for answers that never come."""
+    """F42: an advance of a cent each, and a night, for answers that never come."""
     assert problems(workspace, f"a,prompt\n1,{cell}\n") == [f"rows.csv:{said}"]
 
 

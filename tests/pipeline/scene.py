@@ -194,8 +194,12 @@ async def engine_at(
 
         def learn(report: CallReport) -> None:
             if report.code is not None:
-                asked_at = clock.monotonic() - report.took_s
-                signals.see_time(report.server_date, asked_at=asked_at)
+                signals.see_time(
+                    report.server_date,
+                    asked_at=clock.monotonic() - report.took_s,
+                    took_s=report.took_s,
+                    wall=clock.now(),
+                )
 
         api = await stack.enter_async_context(
             LlmResponses(

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.lifecycle import State
+from runner.api.fetching import Gone, Running, TaskFailed, Unclear
+from runner.clock import to_ms
+from runner.lifecycle import Reason, State
 from runner.pacing import Priority
 from runner.pipeline.account import check_account
-from runner.pipeline.poller import claim, fetch
+from runner.pipeline.poller import WallClock, claim, ending_of, fetch
 from runner.pipeline.ready import Trust, ask_list
 from runner.pipeline.reconciler import Reconciler
 from runner.pipeline.submitter import STALE_S
@@ -27,6 +29,7 @@ from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
 from runner.store.sqlite.store import open_store
+from runner.store.values import Posted, RemotelyFailed, ResultGone, StillRunning
 from tests.api.adversary import Adversary, answer, facing, taken, written
 from tests.pipeline.scene import CLAUDE, DAY, HOUR, MINUTE, Scene, engine_at, lasting
 from tests.support.clock import ManualClock
@@ -211,6 +214,114 @@ async def test_pacing_and_waits_do_not_look_at_the_wall_clock(
                 assert await scene.engine.call_token(Priority.POST)
             took.append(clock.monotonic() - began)
         assert max(took[1:]) < 2 * min(took[1:])
+
+
+MONTH = 31 * DAY
+
+
+@pytest.mark.parametrize("by", [DAY, 3 * DAY, MONTH, -DAY, -MONTH])
+@pytest.mark.parametrize(
+    "said",
+    [
+        Running(code=40602),
+        Gone(code=40401, message="Not Found."),
+        Unclear(code=49999, message="A new word.", raw=b"{}"),
+    ],
+)
+async def test_no_window_is_closed_by_our_clock(
+    tmp_path: Path,
+    clock: ManualClock,
+    theirs: ManualClock,
+    by: timedelta,
+    said: Running | Gone | Unclear,
+) -> None:
+    """F76: a clock set wrong makes nobody late: expired and timed out are counted in the API's
+    time, wherever ours stood when the task was posted and stands now."""
+    async with apart(tmp_path, clock, theirs, lasts=50 * HOUR) as scene:
+        assert await check_account(scene.engine) is not None
+        await posted(scene, 1)
+        for each in (clock, theirs):
+            each.advance(10 * HOUR)
+        (task,) = await claim(scene.engine, 10)
+        await fetch(scene.engine, task)
+        jump(clock, by)
+        ending = ending_of(scene.engine, task, said, clock.now())
+        assert isinstance(ending, StillRunning)
+        assert clock.now() < ending.ask_again_at <= clock.now() + 14 * HOUR
+        # It was no matter of never.
+        assert is_late(scene, task)
+
+
+def is_late(scene: Scene, task: Posted) -> bool:
+    """Whether an id that the API does not know ends the task once the API's 30 days are over."""
+    scene.clock.advance(30 * DAY)
+    gone = Gone(code=40401, message="Not Found.")
+    return isinstance(ending_of(scene.engine, task, gone, scene.clock.now()), ResultGone)
+
+
+@pytest.mark.parametrize("by", [DAY, MONTH, -DAY, -MONTH])
+async def test_a_failure_is_no_timeout_because_our_clock_says_so(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock, by: timedelta
+) -> None:
+    """A failure at 72 hours is tried again by itself, another may not be: that is money."""
+    failed = TaskFailed(code=40501, message="no", retryable=False, cost_nanousd=None, raw=b"{}")
+    async with apart(tmp_path, clock, theirs, lasts=50 * HOUR) as scene:
+        assert await check_account(scene.engine) is not None
+        await posted(scene, 1)
+        for each in (clock, theirs):
+            each.advance(10 * HOUR)
+        (task,) = await claim(scene.engine, 10)
+        jump(clock, by)
+        early = ending_of(scene.engine, task, failed, clock.now())
+        clock.advance(63 * HOUR)
+        late = ending_of(scene.engine, task, failed, clock.now())
+        assert isinstance(early, RemotelyFailed)
+        assert isinstance(late, RemotelyFailed)
+        assert (early.reason, late.reason) == (Reason.REMOTE, Reason.TIMED_OUT)
+        assert early.again_at is None
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_due_times_of_a_clock_that_was_a_day_ahead_do_not_wait_for_that_day(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock, restarted: bool
+) -> None:
+    """Everything that was loaded and posted meanwhile would lie still for a day after the clock is
+    put right: noticed by the running process, and at the next start."""
+    async with apart(tmp_path, clock, theirs, lasts=MINUTE) as scene:
+        jump(clock, DAY)
+        await posted(scene)
+        await scene.load(["one more?"])
+        wall = WallClock(scene.engine)
+        await wall.look()
+        jump(clock, -DAY)
+        if restarted:
+            await scene.store.redate(now=clock.now())
+        else:
+            await wall.look()
+        assert await scene.poster.post_next() is not None
+        for each in (clock, theirs):
+            each.advance(2 * MINUTE)
+        await scene.fetch_due()
+        assert await scene.states() == {State.COMPLETED: 3}
+        latest = scene.sql("SELECT max(posted_at) FROM tasks")[0][0]
+        assert latest <= to_ms(clock.now())
+
+
+async def test_a_clock_that_is_right_leaves_due_times_alone(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock
+) -> None:
+    """Or every start would ask for everything, and every look would."""
+    async with apart(tmp_path, clock, theirs, lasts=HOUR) as scene:
+        await posted(scene)
+        before = scene.sql("SELECT due_at, posted_at FROM tasks")
+        wall = WallClock(scene.engine)
+        for seconds in (1, 30, 3600):
+            clock.advance(timedelta(seconds=seconds))
+            await wall.look()
+        jump(clock, timedelta(seconds=-20))
+        await wall.look()
+        await scene.store.redate(now=clock.now())
+        assert scene.sql("SELECT due_at, posted_at FROM tasks") == before
 
 
 # --- doubts and the settle time -------------------------------------------------------------------

@@ -258,7 +258,7 @@ async def test_a_full_disk_of_temporary_files_is_told_plainly(
 
 
 async def test_memory_does_not_grow_with_the_file(desk: Desk) -> None:
-    """Promise 7, at a size that a test can afford; bench/ does it for a million."""
+    """F12: promise 7, at a size that a test can afford; bench/ does it for a million."""
 
     async def peak_of(rows: int) -> int:
         file = desk.folder / "many.jsonl"

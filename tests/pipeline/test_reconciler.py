@@ -93,7 +93,7 @@ async def test_tasks_accepted_later_shorten_the_proof(scene: Scene) -> None:
 
 
 async def test_a_listing_that_lags_proves_nothing_until_it_has_caught_up(scene: Scene) -> None:
-    """It does not show the later task either: the doubtful ones may be there unseen."""
+    """F64: it does not show the later task either: the doubtful ones may be there unseen."""
     change(scene, listing_lag_s=10 * HOUR.total_seconds(), latency=lasting(DAY))
     reconciler = await lose(scene, Fault.DROP_AFTER)
     scene.clock.advance(MINUTE)
@@ -261,7 +261,7 @@ def test_no_more_time_is_counted_than_has_passed(
             # The server may have written its Date at any moment of the call.
             written_s = true_s if what == "reply" else asked_s
             date = (START + timedelta(seconds=fraction + written_s)).replace(microsecond=0)
-            signals.see_time(date, asked_at=boot + asked_s)
+            signals.see_time(date, asked_at=boot + asked_s, took_s=true_s - asked_s)
         watch.see(signals)
         assert watch.waited_s(boot + true_s) <= true_s + 1e-6
 

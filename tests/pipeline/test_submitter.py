@@ -78,7 +78,7 @@ async def test_a_refused_task_fails_alone_with_the_api_s_words(scene: Scene) -> 
     ("fault", "in_doubt"),
     [
         (Fault.SHUFFLED, 0),
-        (Fault.TAG_DOUBLED, 1),
+        (Fault.TAG_DOUBLED, 2),
         (Fault.TAG_FOREIGN, 1),
         (Fault.TAG_MISSING, 1),
         (Fault.TASK_MISSING, 1),

@@ -67,10 +67,14 @@ def test_every_class_of_code_is_covered() -> None:
 def test_each_reason_has_its_command(
     state: State, reason: str, retriable: bool, options: str | None
 ) -> None:
-    """What may be paid already is never offered for a plain retry; what is held, for none."""
+    """What may be paid already is never offered for a plain retry; what is held, for none:
+    a person decides about each."""
     advice = about(state, reason, 40403 if state is State.EXPIRED else None)
     assert advice.retriable is retriable
-    command = None if options is None else "runner retry demo@2026-11-21" + options
+    command = "runner retry demo@2026-11-21" + (options or "")
+    if options is None:
+        command = "runner tasks demo@2026-11-21 --state quarantined"
+        assert "runner resolve TASK" in advice.advice
     assert advice.command == command
 
 

@@ -145,7 +145,7 @@ def test_many_exports_into_one_folder_all_stay_known(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("leads_to", ["a file", "nothing"])
 def test_a_symbolic_link_is_not_followed(tmp_path: Path, leads_to: str) -> None:
-    """Who may write to the folder could else have any file of ours overwritten (FAULTS.md 80)."""
+    """F80: who may write to the folder could else have any file of ours overwritten."""
     target, link = tmp_path / "target", tmp_path / "demo.csv"
     if leads_to == "a file":
         target.write_text("mine")
@@ -242,7 +242,7 @@ die()
 def test_a_killed_export_leaves_a_whole_file_that_is_still_ours(
     tmp_path: Path, moment: str, earlier: str | None
 ) -> None:
-    """FAULTS.md 8; and the next start must not need --force, nor find old parts piling up."""
+    """F8: and the next start must not need --force, nor find old parts piling up."""
     path = tmp_path / "demo.csv"
     if earlier:
         write(path, earlier)

@@ -56,7 +56,7 @@ def test_any_text_comes_back_from_inert_cells_by_the_documented_rule(
 
 @given(text=TEXT | RISKY)
 def test_no_inert_cell_begins_like_a_formula_unless_it_is_a_number(text: str) -> None:
-    """CWE-1236: a spreadsheet would run what a web page told the model to say."""
+    """F79: CWE-1236: a spreadsheet would run what a web page told the model to say."""
     cell = inert(text)
     if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
         assert cell == text

@@ -161,6 +161,26 @@ async def test_a_new_process_does_not_trust_a_list_it_has_not_seen(
         assert len(await scene.take()) == 2
 
 
+async def test_what_a_dead_process_was_asking_for_does_not_wait_for_a_list(
+    open_store: OpenStore, clock: ManualClock
+) -> None:
+    """F7: the API may have handed the answer over, and lists no task that was collected. Trusting
+    the list must not put off the one ask that brings it, nor that after a lost reply."""
+    async with open_store() as store:
+        scene = await begin(store, clock)
+        tags = await posted(scene, 2)
+        await store.mark_ready(tags, now=clock.now())
+        (first, _) = await scene.take()
+        await scene.book(still_running(first, clock.now() + HOUR))
+    async with open_store() as store:
+        scene = await begin(store, clock)
+        await store.trust_ready_list(True, now=clock.now())
+        assert len(await scene.take()) == 1
+        clock.advance(HOUR)
+        # The lease of the other one has ended as well.
+        assert first.task in {task.task for task in await scene.take()}
+
+
 async def test_the_providers_that_are_waited_for_are_known(
     store: TaskStore, clock: ManualClock
 ) -> None:
@@ -240,7 +260,7 @@ async def test_an_answer_that_could_not_be_read_is_kept_and_charged(scene: Scene
 async def test_the_advance_of_a_failed_task_is_at_risk_until_the_refund_shows(
     scene: Scene, cost: int | None, money: Money
 ) -> None:
-    """The vendor says that it comes back; we believe it when it is seen."""
+    """F67: the vendor says that it comes back; we believe it when it is seen."""
     await posted(scene, 1)
     (task,) = await scene.take()
     await scene.book(failed(task, cost=cost))
@@ -350,3 +370,25 @@ async def test_a_task_that_came_back_is_not_on_the_list_of_its_next_attempt(scen
     await scene.post(how=accepted)
     (again,) = await scene.take()
     assert (again.ready, again.polls, again.attempt) == (False, 0, 3)
+
+
+async def test_no_due_time_stays_further_ahead_than_any_wait_of_ours(
+    scene: Scene, clock: ManualClock
+) -> None:
+    """F76: written while the clock was a week ahead, they would let all lie for that week; what
+    waits for good reason is left."""
+    now, week = clock.now(), timedelta(days=7)
+    await scene.load(numbered(2))
+    await scene.post(2)
+    clock.set_wall(now + MINUTE)
+    one, two = await scene.take()
+    await scene.book(still_running(one, now + week), still_running(two, now + HOUR))
+    clock.set_wall(now + week)
+    await scene.load([row(3)])
+    clock.set_wall(now)
+    assert await scene.store.redate(now=now) == 2
+    assert len((await scene.batch()).attempts) == 1
+    clock.set_wall(now + HOUR)
+    assert [task.task for task in await scene.take()] == [two.task]
+    clock.set_wall(now + timedelta(hours=6))
+    assert one.task in [task.task for task in await scene.take()]

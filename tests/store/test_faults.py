@@ -142,6 +142,30 @@ async def test_a_write_that_the_disk_refuses_leaves_nothing(fragile: Scene) -> N
     assert len(batch.attempts) == 5
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreBroken),
+        (sqlite3.SQLITE_IOERR_DIR_FSYNC, StoreBroken),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreUnwritable),
+        (sqlite3.SQLITE_FULL, StoreUnwritable),
+    ],
+)
+async def test_a_sync_that_fails_is_no_disk_that_is_full(
+    writer: Connection, code: int, kind: type[Exception]
+) -> None:
+    """F24: after it nobody knows what is on the disk, and a second sync that succeeds says nothing:
+    the start ends. A write that fails is tried again when there is space."""
+
+    def failing(db: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    with pytest.raises(kind):
+        await writer.write(failing)
+
+
 @contextmanager
 def no_larger_files() -> Iterator[None]:
     """No file of this process can grow."""

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,6 +26,7 @@ from runner.lifecycle import MOVES, State
 from runner.store.amounts import Money
 from runner.store.control import Keep
 from runner.store.listing import Selection
+from runner.store.reconciling import Sighting
 from runner.store.sqlite.store import open_store
 from runner.store.values import (
     Added,
@@ -41,7 +42,7 @@ from runner.store.values import (
     RetryFilter,
     StillRunning,
 )
-from runner.task import Attempt, Batch, Outcome, Tag, TaskId
+from runner.task import Attempt, Batch, Outcome, RemoteId, Tag, TaskId
 from tests.store.steps import (
     ADVANCED,
     HOUR,
@@ -56,6 +57,7 @@ from tests.store.steps import (
     lost,
     not_taken,
     refused,
+    remote_id,
     row,
     still_running,
 )
@@ -90,6 +92,8 @@ ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
 }
 
 ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED})
+ADOPTS: Final = frozenset({State.PENDING, State.UNKNOWN, State.QUARANTINED})
+LOST: Final = frozenset({"written_off"})
 ASKABLE: Final = frozenset({State.PENDING, State.COMPLETED, State.FAILED, State.EXPIRED})
 
 T = TypeVar("T")
@@ -144,6 +148,9 @@ class Life(RuleBasedStateMachine):
         self.over: list[Batch] = []
         self.taken: list[Posted] = []
         self.paused = False
+        self.ids: dict[tuple[str, int], str] = {}
+        self.told: set[str] = set()
+        self.deaths: Counter[str] = Counter()
         self.do(self._open())
         with closing(sqlite3.connect(self.path)) as db:
             db.executescript(WATCH)
@@ -200,7 +207,10 @@ class Life(RuleBasedStateMachine):
             known
             for known in self.tasks.values()
             if not known.pruned
-            and (known.reason in reasons or (which.pay_again and known.state is State.EXPIRED))
+            and (
+                known.reason in reasons
+                or (which.pay_again and (known.state is State.EXPIRED or known.reason in LOST))
+            )
         ]
         for known in again:
             known.ask_again(edited=which != RetryFilter())
@@ -276,6 +286,7 @@ class Life(RuleBasedStateMachine):
         for tag, kind in kinds.items():
             known, money = self.tasks[self.tags[tag][0]], Money()
             if kind == "accepted":
+                self.ids[self.tags[tag]] = remote_id(tag)
                 known.state, money = State.POSTED, Money(reserved=RESERVE, advanced=ADVANCED)
             elif kind == "refused":
                 known.state, known.reason = State.FAILED, "refused"
@@ -292,8 +303,15 @@ class Life(RuleBasedStateMachine):
         with pytest.raises(AttemptOver):
             self.do(self.scene.settle(batch, HOW[data.draw(st.sampled_from(sorted(HOW)))]))
 
+    def dying(self) -> set[str]:
+        """What would die with the process."""
+        return {name for name, known in self.tasks.items() if known.state is State.POSTING}
+
+    # What has died three times in a row is set apart: `test_deaths.py` is about that.
+    @precondition(lambda self: all(self.deaths[name] < 2 for name in self.dying()))
     @rule()
     def die_and_start_again(self) -> None:
+        self.deaths.update(self.dying())
         self.do(self.stack.aclose())
         self.over += self.open
         self.open.clear()
@@ -302,6 +320,88 @@ class Life(RuleBasedStateMachine):
                 known.state = State.UNKNOWN
                 self.money[name, known.attempt] = Money(at_risk=RESERVE)
         self.do(self._open())
+
+    # -- doubt -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.tags)
+    @rule(data=st.data(), own=st.booleans())
+    def find(self, data: st.DataObject, own: bool) -> None:
+        tag = data.draw(st.sampled_from(sorted(self.tags)))
+        seen = remote_id(tag) if own else RemoteId(f"another of {tag}")
+        key = name, attempt = self.tags[tag]
+        known, mine = self.tasks[name], self.ids.get(key)
+        sighting = Sighting(tag=tag, remote_id=seen)
+        found = self.do(self.scene.store.found([sighting], now=self.clock.now()))
+        newest = known.attempt == attempt
+        told = 0
+        if mine == seen:
+            assert set(found.known) == {tag}
+        elif newest and known.state is State.POSTING:
+            assert (found.known, found.adopted) == ({}, frozenset())
+        elif mine is None and newest and known.state in ADOPTS and seen not in self.told:
+            assert found.adopted == {tag}
+            self.ids[key] = seen
+            known.state = State.POSTED
+            self.money[key] = Money(reserved=RESERVE, advanced=ADVANCED)
+        else:
+            told = int(seen not in self.told)
+            self.told.add(seen)
+            if mine is None:
+                self.money[key] = replace(self.money[key], at_risk=0)
+            if told:
+                self.money[seen, 0] = Money(reserved=RESERVE, advanced=ADVANCED)
+        assert found.incidents == told
+
+    def in_state(self, state: State, data: st.DataObject) -> list[tuple[str, tuple[int, int]]]:
+        """Some tasks that are in *state*, and their attempts."""
+        ids = {name: task for task, name in self.names.items()}
+        names = sorted(name for name, known in self.tasks.items() if known.state is state)
+        drawn = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
+        return [(name, (ids[name], self.tasks[name].attempt)) for name in drawn]
+
+    @precondition(lambda self: any(k.state is State.UNKNOWN for k in self.tasks.values()))
+    @rule(data=st.data(), absent=st.booleans())
+    def judge(self, data: st.DataObject, absent: bool) -> None:
+        drawn, store, now = self.in_state(State.UNKNOWN, data), self.scene.store, self.clock.now()
+        attempts = [attempt for _, attempt in drawn]
+        if absent:
+            assert self.do(store.prove_absent(attempts, now=now)) == len(drawn)
+        else:
+            assert self.do(store.quarantine(attempts, message="no proof", now=now)) == len(drawn)
+        for name, _ in drawn:
+            known = self.tasks[name]
+            known.state = State.PENDING if absent else State.QUARANTINED
+            if absent:
+                self.money[name, known.attempt] = Money()
+        assert self.do(store.prove_absent(attempts, now=now)) == 0
+
+    @precondition(lambda self: any(k.state is State.QUARANTINED for k in self.tasks.values()))
+    @rule(data=st.data(), how=st.sampled_from(["adopt", "absent", "write off"]))
+    def resolve(self, data: st.DataObject, how: str) -> None:
+        drawn = self.in_state(State.QUARANTINED, data)
+        store, now = self.scene.store, self.clock.now()
+        attempts = [attempt for _, attempt in drawn]
+        held = self.do(store.held(Selection()))
+        assert set(attempts) <= {(each.task, each.attempt) for each in held}
+        if how == "adopt":
+            drawn = drawn[:1]
+            ((name, (task, attempt)),) = drawn
+            seen = RemoteId(f"by hand for {name} {attempt}")
+            assert self.do(store.adopt(task, attempt, seen, now=now))
+            self.ids[name, attempt] = seen
+            self.money[name, attempt] = Money(reserved=RESERVE, advanced=ADVANCED)
+            self.tasks[name].state = State.POSTED
+            return
+        decide = store.ask_absent if how == "absent" else store.write_off
+        assert self.do(decide(attempts, now=now)) == len(drawn)
+        assert self.do(decide(attempts, now=now)) == 0
+        for name, _ in drawn:
+            known = self.tasks[name]
+            if how == "absent":
+                known.state = State.PENDING
+                self.money[name, known.attempt] = Money()
+            else:
+                known.state, known.reason = State.FAILED, "written_off"
 
     # -- collecting --------------------------------------------------------------------------
 
@@ -402,9 +502,13 @@ class Life(RuleBasedStateMachine):
             ).fetchall()
             columns = [name for _, name, *_ in db.execute("PRAGMA table_info(run_money)")][1:]
             sums = ", ".join(f"coalesce(sum({column}), 0)" for column in columns)
-            summed = db.execute(f"SELECT {sums} FROM attempts").fetchone()
+            summed = db.execute(f"SELECT {sums} FROM charges").fetchone()
             money = db.execute(f"SELECT {', '.join(columns)} FROM run_money").fetchone()
         assert (kept, money) == (counted, summed)
+
+    @invariant()
+    def the_store_itself_finds_nothing_wrong(self) -> None:
+        assert self.do(self.scene.store.verify()) == []
 
     @invariant()
     def every_move_is_in_the_table_and_every_charge_stands_alone(self) -> None:

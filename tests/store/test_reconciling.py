@@ -102,10 +102,11 @@ async def test_what_is_seen_after_the_next_attempt_left_is_an_incident(doubtful:
 
 
 async def test_a_tag_of_this_store_that_it_does_not_know_is_an_orphan(doubtful: Doubtful) -> None:
-    """An older copy of the store was put back; other programs' tags are nobody's business."""
+    """Its row is gone from the input, so that nobody would ask for its answer; other stores' tags
+    are nobody's business."""
     ours = Tag.parse(doubtful.batch.attempts[0].tag)
     assert ours is not None
-    lost = Tag(ours.install, ours.run, ours.task, ours.digest, 7)
+    lost = Tag(ours.install, ours.run, ours.task, "a" * 26, 7)
     other = Tag("aaaaaaaa", ours.run, ours.task, ours.digest, 7)
     assert (await doubtful.see("one", tag=str(other))).incidents == 0
     assert (await doubtful.see("two", tag=str(lost))).incidents == 1

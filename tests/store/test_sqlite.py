@@ -96,6 +96,7 @@ async def test_no_step_of_a_task_reads_all_tasks(traced: Traced, clock: ManualCl
         await scene.status()
         await traced.store.oldest_uncollected()
         await traced.store.failures(scene.run.id)
+        await traced.store.redate(now=now, step=HOUR)
         await scene.lines()
 
     assert await traced.full_scans(a_days_work) == []

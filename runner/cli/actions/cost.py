@@ -1,5 +1,8 @@
 """``runner cost``: totals, and lines by run, job, provider, model or day."""
 
+from typing import TYPE_CHECKING
+
+from runner.cli.actions.audit_page import audit_document, audit_keys, audit_words
 from runner.cli.actions.looking import nothing_yet, store_to_look
 from runner.cli.layout import amount, pairs, table
 from runner.cli.select import matching
@@ -11,18 +14,27 @@ from runner.reports.documents import cost_document
 from runner.store.amounts import Money
 from runner.store.values import CostLine
 
+if TYPE_CHECKING:
+    from runner.store.auditing import Audit
+
 _HEAD = ("DONE", "TASKS", "COST", "PER ANSWER", "ADVANCED", "REFUNDED", "HELD", "AT RISK")
 
 Costs = tuple[CostLine, list[CostLine]]
 
 
-def cost(session: Session, reference: str | None, by: str | None) -> Exit:
-    """Tell what the runs that *reference* means cost, or all.
+def cost(
+    session: Session, reference: str | None, by: str | None, *, reconcile: bool = False
+) -> Exit:
+    """Tell what the runs that *reference* means cost, or all; with *reconcile* whether the
+    account's listing says the same, code 1 if not.
 
     Raises:
         WrongInput: it means none.
+        TryLater: the listing cannot be had now.
+        RunnerError: as ``app.audit_now`` does.
         StoreBroken: the store cannot be read.
     """
+    audit = _audit(session) if reconcile and session.settings().store.exists() else None
     voice = session.voice
     total, lines = CostLine(key="total", money=Money(), tasks=0, completed=0), list[CostLine]()
     if reference is None and not session.settings().store.exists():
@@ -31,7 +43,8 @@ def cost(session: Session, reference: str | None, by: str | None) -> Exit:
     else:
         total, lines = run_async(lambda: _read(session, reference, by))
     if voice.json:
-        voice.document(cost_document(total, lines, by))
+        document = cost_document(total, lines, by)
+        voice.document(document if audit is None else document | audit_document(audit))
     elif voice.for_people:
         head = ((by or "").upper(), *_HEAD)
         rows = [_row(line) for line in (*lines, total)]
@@ -39,7 +52,21 @@ def cost(session: Session, reference: str | None, by: str | None) -> Exit:
     else:
         for line in (*lines, total):
             voice.answer(pairs("cost", _keys(line)))
-    return Exit.DONE
+    if audit is None:
+        return Exit.DONE
+    if voice.for_people:
+        voice.answer("\n" + audit_words(audit))
+    elif not voice.json:
+        voice.answer(pairs("reconcile", audit_keys(audit)))
+    return Exit.DONE if audit.agrees else Exit.SOME_FAILED
+
+
+def _audit(session: Session) -> "Audit":
+    from runner import app
+
+    session.open_log()
+    settings = session.settings()
+    return run_async(lambda: app.audit_now(settings=settings, clock=session.clock))
 
 
 async def _read(session: Session, reference: str | None, by: str | None) -> Costs:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from runner.cli.actions.doubt import tell_doubt
 from runner.cli.actions.looking import nothing_yet, store_to_look
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, sent, unsuccessful, waiting
@@ -49,6 +50,8 @@ def status(session: Session, reference: str | None, given: "StatusOptions") -> E
         tell(session, statuses)
     wrong = any(unsuccessful(each) or each.rejected for each in statuses)
     code = Exit.SOME_FAILED if given["strict"] and wrong else Exit.DONE
+    if not voice.quiet:
+        tell_doubt(session, statuses)
     tell_uncollected(session, code, known=statuses)
     return code
 

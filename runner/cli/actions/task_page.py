@@ -101,6 +101,13 @@ def _head(
         yield f"due         {_moment(detail.due_at)}"
     if detail.tries:
         yield f"tries       {detail.tries} of {detail.allowed_tries} used"
+    if line.state is State.QUARANTINED:
+        yield (
+            f"next        look for its tag at the API, then: runner resolve {line.id} --adopt ID, "
+            "or --absent --pay-again, or --write-off"
+        )
+    if line.state is State.UNKNOWN:
+        yield "next        the reconciler decides: runner run, runner poll or runner work"
 
 
 def _cost(detail: TaskDetail) -> str:

@@ -14,12 +14,18 @@ from runner.errors import Exit
     type=click.Choice(["run", "job", "provider", "model", "day"]),
     help="A line for each; a day is a UTC day.",
 )
-def command(session: Session, /, run: str | None, by: str | None) -> Exit:
+@click.option(
+    "--reconcile",
+    is_flag=True,
+    help="Compare with the account's own listing first; end with 1 if it differs.",
+)
+def command(session: Session, /, run: str | None, by: str | None, reconcile: bool) -> Exit:
     """What was advanced, charged and refunded, and what is still held, of all runs or of RUN.
 
     Held money may still be charged; money at risk is of attempts of which nobody knows yet whether
-    they were taken, or whose refund has not been seen.
+    they were taken, or whose refund has not been seen. --reconcile makes the day's audit now: it
+    lists the account's tasks of two days, which is free, and opens an incident for what differs.
     """
     from runner.cli.actions import cost
 
-    return cost.cost(session, run, by)
+    return cost.cost(session, run, by, reconcile=reconcile)

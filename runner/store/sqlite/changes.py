@@ -9,6 +9,7 @@ import sqlite3
 from datetime import datetime
 
 from runner.clock import to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import MOVES, Event, State, after
 from runner.store.values import Decision
 
@@ -68,7 +69,9 @@ def decide_changes(db: sqlite3.Connection, run: int, decision: Decision, *, now:
         db.execute("UPDATE tasks SET changed = 0 WHERE run_id = ? AND changed = 1", (run,))
         return kept
     askable = [State.PENDING, *(s for s, moves in MOVES.items() if _by_change(s, moves))]
-    return sum(_ask_changed(db, run, state, now) for state in askable)
+    asked = sum(_ask_changed(db, run, state, now) for state in askable)
+    hit(Point.CHANGES_INSIDE)
+    return asked
 
 
 def _by_change(state: State, moves: dict[Event, State]) -> bool:

@@ -5,10 +5,14 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
+from runner.backoff import LONGEST_POLL
 from runner.clock import from_ms, to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
+from runner.store.sqlite.deaths import note_booking, outlived
 from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import Answer, Endpoint, RemoteId, TaskId
 
@@ -37,13 +41,15 @@ def take_posted(
         """,
         (to_ms(now + lease), worker, chosen),
     )
+    hit(Point.CLAIM_INSIDE)
     rows = db.execute(
         """
         SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
-               t.posted_at, t.polls, t.tries, r.tries, t.ready
+               t.posted_at, t.polls, t.tries, r.tries, t.ready, b.intended_api_at
           FROM json_each(?) e
          CROSS JOIN tasks t ON t.id = e.value
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          JOIN batches b ON b.id = a.batch_id
           JOIN targets g ON g.id = t.target_id
           JOIN runs r ON r.id = t.run_id
          ORDER BY t.ready DESC, t.posted_at, t.id
@@ -62,18 +68,75 @@ def take_posted(
             tries=tries,
             allowed_tries=allowed,
             ready=bool(ready),
+            posted_api=None if api is None else from_ms(api),
         )
-        for task, attempt, tag, remote_id, endpoint, posted_at, polls, tries, allowed, ready in rows
+        for (
+            task,
+            attempt,
+            tag,
+            remote_id,
+            endpoint,
+            posted_at,
+            polls,
+            tries,
+            allowed,
+            ready,
+            api,
+        ) in rows
     ]
+
+
+_LONGEST_WAIT: Final = LONGEST_POLL
+"""No due time is further ahead at a start. Some may be on purpose (the checkpoints of a trusted
+list, the wait for a new day): to ask those early is free, and their wait begins anew."""
+
+
+def redate(db: sqlite3.Connection, *, now: datetime, step: timedelta = timedelta(0)) -> int:
+    moments = {
+        "now": to_ms(now),
+        "step": step // timedelta(milliseconds=1),
+        "latest": to_ms(now + _LONGEST_WAIT),
+    }
+    asked = db.execute(
+        """
+        UPDATE tasks
+           SET due_at = CASE WHEN posted_at > :now THEN :now
+                             ELSE max(:now, min(due_at - :step, :latest)) END,
+               posted_at = CASE WHEN posted_at > :now THEN min(posted_at - :step, :now)
+                                ELSE posted_at END
+         WHERE state = 'posted' AND ready IN (0, 1) AND due_at > :now AND leased_by IS NULL
+           AND (:step > 0 OR due_at > :latest OR posted_at > :now)
+        """,
+        moments,
+    ).rowcount
+    # A task that was never posted waits for nothing.
+    to_post = db.execute(
+        """
+        UPDATE tasks
+           SET due_at = CASE attempt WHEN 0 THEN :now
+                                     ELSE max(:now, min(due_at - :step, :latest)) END
+         WHERE id IN (SELECT t.id
+                        FROM targets g
+                       CROSS JOIN tasks t ON t.run_id = g.run_id AND t.target_id = g.id
+                       WHERE t.state = 'pending' AND t.changed = 0 AND t.due_at > :now
+                         AND (:step > 0 OR t.due_at > :latest OR t.attempt = 0))
+        """,
+        moments,
+    ).rowcount
+    return asked + to_post
 
 
 def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) -> None:
     current = _current(db, endings)
+    outlived(db, (ending.task for ending in current))
+    if current:
+        note_booking(db, now=now)
     moment = to_ms(now)
     _postpone(db, [e for e in current if isinstance(e, StillRunning)])
     _answer(db, [e for e in current if isinstance(e, Answered)], moment)
     _fail(db, [e for e in current if isinstance(e, RemotelyFailed)], moment)
     _expire(db, [e for e in current if isinstance(e, ResultGone)], moment)
+    hit(Point.BOOK_INSIDE)
 
 
 def _current(db: sqlite3.Connection, endings: Sequence[Ending]) -> list[Ending]:
@@ -98,11 +161,12 @@ def _current(db: sqlite3.Connection, endings: Sequence[Ending]) -> list[Ending]:
     return list(chosen.values())
 
 
-def _postpone(db: sqlite3.Connection, running: Iterable[StillRunning]) -> None:
+def _postpone(db: sqlite3.Connection, running: Sequence[StillRunning]) -> None:
     db.executemany(
         "UPDATE tasks SET due_at = ?, polls = polls + 1, ready = 0, leased_by = NULL WHERE id = ?",
         ((to_ms(e.ask_again_at), e.task) for e in running),
     )
+    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
 
 
 Move = tuple[State, str, int | None, int]
@@ -124,10 +188,9 @@ def _end_tasks(db: sqlite3.Connection, moves: Iterable[tuple[Move, TaskId]]) -> 
         )
 
 
-def _keep_replies(db: sqlite3.Connection, endings: Iterable[Answered | RemotelyFailed]) -> None:
+def _keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
     db.executemany(
-        "INSERT OR REPLACE INTO replies (task_id, attempt, raw) VALUES (?, ?, ?)",
-        ((e.task, e.attempt, e.reply) for e in endings),
+        "INSERT OR REPLACE INTO replies (task_id, attempt, raw) VALUES (?, ?, ?)", replies
     )
 
 
@@ -154,7 +217,7 @@ def _answer(db: sqlite3.Connection, answers: Sequence[Answered], moment: int) ->
             for e in answers
         ),
     )
-    _keep_replies(db, answers)
+    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
     db.executemany(
         "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_result(e, moment) for e in answers),
@@ -257,7 +320,7 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
             for e in failures
         ),
     )
-    _keep_replies(db, failures)
+    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in failures))
 
 
 def _expire(db: sqlite3.Connection, gone: Sequence[ResultGone], moment: int) -> None:

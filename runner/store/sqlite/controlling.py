@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from runner.clock import from_ms, to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.control import Pause
 from runner.store.listing import Selection
@@ -47,6 +48,7 @@ def pause(
         },
     )
     (made,) = (each for each in pauses(db, now=now) if (each.job, each.run) == (job, run))
+    hit(Point.PAUSE_INSIDE)
     return made
 
 
@@ -61,6 +63,7 @@ def resume(
         """,
         {"job": job, "run": run},
     )
+    hit(Point.RESUME_INSIDE)
     return ended[0] if ended else None
 
 
@@ -123,10 +126,12 @@ def cancel(db: sqlite3.Connection, tasks: list[int]) -> int:
         scope,
     )
     db.execute(f"DELETE FROM changes WHERE task_id IN ({pending})", scope)
-    return db.execute(
+    cancelled = db.execute(
         f"""
         UPDATE tasks SET state = :cancelled, due_at = NULL, changed = 0
          WHERE state = 'pending' AND id IN ({pending})
         """,
         scope,
     ).rowcount
+    hit(Point.CANCEL_INSIDE)
+    return cancelled

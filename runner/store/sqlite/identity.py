@@ -14,6 +14,7 @@ from typing import Final
 from runner import __version__
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.sqlite.ready_list import trust_ready_list
 
@@ -25,13 +26,26 @@ def install_id(db: sqlite3.Connection) -> str:
     row = db.execute("SELECT value FROM install WHERE name = 'install_id'").fetchone()
     if row:
         return str(row[0])
+    return new_install_id(db)
+
+
+def new_install_id(db: sqlite3.Connection) -> str:
+    """From now on another one; where the old one is to be known is the caller's business."""
     made = b32encode(secrets.token_bytes(5)).decode().lower()
-    db.execute("INSERT INTO install (name, value) VALUES ('install_id', ?)", (made,))
+    db.execute("INSERT OR REPLACE INTO install (name, value) VALUES ('install_id', ?)", (made,))
     return made
 
 
+def former_installs(db: sqlite3.Connection) -> list[str]:
+    """The ids that the store had before it was claimed, the first one first."""
+    row = db.execute("SELECT value FROM install WHERE name = 'former_installs'").fetchone()
+    return str(row[0]).split() if row else []
+
+
 def bind_account(db: sqlite3.Connection, *, gateway: str, base_url: str, login: str) -> int:
-    login_hash = hashlib.sha256(f"{install_id(db)}:{login}".encode()).hexdigest()
+    # The id that the store was made with: a claim does not change whose account it is.
+    salt = [*former_installs(db), install_id(db)][0]
+    login_hash = hashlib.sha256(f"{salt}:{login}".encode()).hexdigest()
     row = db.execute(
         "SELECT id, base_url, login_hash FROM accounts WHERE gateway = ?", (gateway,)
     ).fetchone()
@@ -40,6 +54,7 @@ def bind_account(db: sqlite3.Connection, *, gateway: str, base_url: str, login: 
             "INSERT INTO accounts (gateway, base_url, login_hash) VALUES (?, ?, ?) RETURNING id",
             (gateway, base_url, login_hash),
         ).fetchone()
+        hit(Point.ACCOUNT_INSIDE)
         return int(made[0])
     account, bound_url, bound_login = row
     if bound_url != base_url:
@@ -77,6 +92,7 @@ def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
         """,
         (socket.gethostname(), os.getpid(), boot, __version__, to_ms(now)),
     ).fetchone()
+    hit(Point.WORKER_INSIDE)
     return int(row[0])
 
 

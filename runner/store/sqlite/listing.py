@@ -23,7 +23,9 @@ _LINE: Final = f"""
     SELECT t.id, t.run_id, g.name, g.endpoint, {MODEL}, t.sample, t.turn, t.state,
            coalesce(nullif(t.reason, ''), iif(p.task_id IS NULL, 'pruned', '')), t.changed,
            t.attempt, t.polls, a.code, a.message, a.remote_id, a.accepted_at, {MOVED},
-           (SELECT coalesce(sum(e.charged_nanousd), 0) FROM attempts e WHERE e.task_id = t.id),
+           (SELECT coalesce(sum(e.charged_nanousd), 0) FROM attempts e WHERE e.task_id = t.id)
+           + (SELECT coalesce(sum(x.charged_nanousd), 0) FROM extra_charges x
+               WHERE x.task_id = t.id),
            {CELLS}
       FROM tasks t
       JOIN targets g ON g.id = t.target_id

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from runner.clock import to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import State
 from runner.store.sqlite.changes import note_changes
 from runner.store.values import Added
@@ -70,6 +71,7 @@ def end_load(db: sqlite3.Connection, load: int, *, rejected: int, now: datetime)
     db.execute(
         "UPDATE loads SET rejected = ?, finished_at = ? WHERE id = ?", (rejected, to_ms(now), load)
     )
+    hit(Point.LOAD_INSIDE)
 
 
 def add_rows(
@@ -78,6 +80,7 @@ def add_rows(
     added = Added()
     for first in range(0, len(rows), PART):
         added += _add_part(db, load, rows[first : first + PART], now=now)
+    hit(Point.ROWS_INSIDE)
     return added
 
 

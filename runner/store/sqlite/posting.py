@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from runner.clock import to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.sqlite.controlling import pause_of
+from runner.store.sqlite.deaths import APART, outlived, set_apart
 from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import first_ask_ms
@@ -61,6 +63,7 @@ def begin_batch(
     ceiling: Ceiling,
     api_time: datetime | None = None,
     seal: Callable[[tuple[Attempt, ...]], str],
+    sealed: Callable[[sqlite3.Connection, Batch], None] = lambda _db, _batch: None,
 ) -> Batch | Idle:
     # Asked again in the transaction of the intent: after `pause` has said so, nothing is posted,
     # and nothing of an input that is not in the queue as a whole.
@@ -73,12 +76,16 @@ def begin_batch(
     if isinstance(affordable, Idle):
         due = any(found == target for found, _ in targets_to_post(db, run, now=now))
         return affordable if due else Idle.NOTHING_DUE
+    apart, affordable = set_apart(db, run, target, affordable, now=now)
     taken = db.execute(
         """
         UPDATE tasks SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0
          WHERE id IN (SELECT id FROM tasks
                        WHERE run_id = :run AND target_id = :target
                          AND state = 'pending' AND changed = 0 AND due_at <= :now
+                         AND (:apart IS NULL
+                              OR :apart = (id IN (SELECT task_id FROM deaths
+                                                   WHERE posting >= :deaths)))
                        ORDER BY due_at, id LIMIT :limit)
         RETURNING id, attempt, row_id, sample, turn
         """,
@@ -88,6 +95,8 @@ def begin_batch(
             "target": target,
             "now": to_ms(now),
             "limit": affordable,
+            "apart": apart,
+            "deaths": APART,
         },
     ).fetchall()
     if not taken:
@@ -122,13 +131,16 @@ def begin_batch(
         """,
         ((a.task, a.number, run, batch, models[a.task], a.tag, reserve) for a in attempts),
     )
-    return Batch(
+    hit(Point.INTENT_INSIDE)
+    begun = Batch(
         id=batch,
         endpoint=Endpoint.parse(endpoint),
         attempts=attempts,
         intended_at=now,
         deadline=deadline,
     )
+    sealed(db, begun)
+    return begun
 
 
 def _affordable(
@@ -201,6 +213,7 @@ def settle_batch(
         bookings.append(_booking(attempt, found, moment))
     if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
+    outlived(db, (attempt.task for attempt in batch.attempts))
     db.executemany(
         """
         UPDATE attempts
@@ -227,6 +240,7 @@ def settle_batch(
             batch.id,
         ),
     )
+    hit(Point.OUTCOME_INSIDE)
 
 
 Move = tuple[State, str, int | None, int | None]

@@ -26,7 +26,12 @@ _OVER: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CA
 """Neither waiting nor for a person to decide about."""
 
 # A task with an edit to be decided may be asked again, and needs its texts for that.
-_ENDED: Final = f"t.state IN ({', '.join(repr(str(s)) for s in sorted(_OVER))}) AND t.changed = 0"
+# What an open incident is about stays whole until a person has closed it.
+_ENDED: Final = f"""
+    t.state IN ({", ".join(repr(str(s)) for s in sorted(_OVER))}) AND t.changed = 0
+    AND NOT EXISTS (SELECT 1 FROM incidents x WHERE x.task_id = t.id AND x.closed_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM extra_charges x WHERE x.task_id = t.id AND x.state = 'posted')
+"""
 
 
 def _bytes(*columns: str) -> str:
@@ -38,6 +43,7 @@ _TEXTS: Final = {
     "payloads": _bytes("x.body"),
     "results": _bytes("x.answer", "x.reasoning", "x.fan_out_queries"),
     "citations": _bytes("x.url", "x.title", "x.text", "x.extra"),
+    "extra_replies": "length(x.raw)",
 }
 """Tables with a task's texts, and how much a row holds."""
 

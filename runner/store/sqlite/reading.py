@@ -177,7 +177,7 @@ def _cost_lines(db: sqlite3.Connection, group: str, joins: str, run: int | None)
         SELECT {group}, {", ".join(f"sum(a.{name}_nanousd)" for name in _MONEY)},
                count(DISTINCT a.task_id),
                count(DISTINCT CASE a.state WHEN 'completed' THEN a.task_id END)
-          FROM attempts a {joins}
+          FROM charges a {joins}
          WHERE :run IS NULL OR a.run_id = :run
          GROUP BY 1 ORDER BY 1
         """,

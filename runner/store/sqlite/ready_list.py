@@ -15,6 +15,7 @@ from typing import Final
 
 from runner.backoff import FIRST_POLL, LONGEST_POLL
 from runner.clock import to_ms
+from runner.failpoints import Point, hit
 from runner.task import Endpoint, Provider, Tag
 from runner.windows import CHECKPOINTS
 
@@ -35,7 +36,7 @@ def waiting_providers(db: sqlite3.Connection) -> list[Provider]:
 def mark_ready(db: sqlite3.Connection, tags: Sequence[Tag], *, now: datetime) -> int:
     # By primary key: an index of all that waits would be read through for a list of a few.
     seen = [(tag.task, tag.attempt, str(tag)) for tag in tags]
-    return db.execute(
+    marked = db.execute(
         """
         UPDATE tasks NOT INDEXED SET ready = 1, due_at = min(due_at, :now)
          WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
@@ -47,6 +48,8 @@ def mark_ready(db: sqlite3.Connection, tags: Sequence[Tag], *, now: datetime) ->
         """,
         {"now": to_ms(now), "seen": json.dumps(seen)},
     ).rowcount
+    hit(Point.READY_INSIDE)
+    return marked
 
 
 def first_ask_ms(db: sqlite3.Connection) -> int:
@@ -73,11 +76,17 @@ def trust_ready_list(db: sqlite3.Connection, trusted: bool, *, now: datetime) ->
         "checkpoint": CHECKPOINTS[0] // _MS,
     }
     if trusted:
+        # Not those that are due, or whose last ask brought nothing: the API may have handed their
+        # answer to a process that died, or to a reply that was lost, and the list forgets what was
+        # collected.
         db.execute(
             """
             UPDATE tasks SET due_at = posted_at + :checkpoint
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
-               AND posted_at > :now - :checkpoint AND due_at < posted_at + :checkpoint
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND polls = 0
+               AND posted_at > :now - :checkpoint
+               AND due_at > :now AND due_at < posted_at + :checkpoint
+               AND NOT EXISTS (SELECT 1 FROM deaths d
+                                WHERE d.task_id = tasks.id AND d.asking > 0)
             """,
             scope,
         )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from runner.clock import from_ms, to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.reconciling import (
@@ -21,7 +22,9 @@ from runner.store.reconciling import (
     Sighting,
     Times,
 )
-from runner.store.sqlite.identity import install_id
+from runner.store.sqlite.deaths import outlived
+from runner.store.sqlite.extras import add_extra, is_extra
+from runner.store.sqlite.recovering import installs, take_up
 from runner.task import Endpoint, Tag, TaskId
 
 _NEAR_MS: Final = 60_000
@@ -35,7 +38,8 @@ def doubts(db: sqlite3.Connection) -> list[Doubt]:
     # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
     rows = db.execute(
         """
-        SELECT a.batch_id, a.task_id, a.number, a.tag, json_extract(p.body, '$.user_prompt')
+        SELECT a.batch_id, a.task_id, a.number, a.tag, json_extract(p.body, '$.user_prompt'),
+               json_extract(p.body, '$.model_name')
           FROM tasks t INDEXED BY tasks_in_doubt
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           LEFT JOIN payloads p ON p.task_id = t.id
@@ -44,9 +48,9 @@ def doubts(db: sqlite3.Connection) -> list[Doubt]:
         """
     )
     attempts: dict[int, list[DoubtfulAttempt]] = defaultdict(list)
-    for batch, task, number, tag, prompt in rows:
+    for batch, task, number, tag, prompt, model in rows:
         attempts[batch].append(
-            DoubtfulAttempt(task=TaskId(task), number=number, tag=tag, prompt=prompt)
+            DoubtfulAttempt(task=TaskId(task), number=number, tag=tag, prompt=prompt, model=model)
         )
     return [_doubt(db, batch, tuple(found)) for batch, found in attempts.items()]
 
@@ -97,6 +101,7 @@ def note_times(db: sqlite3.Connection, times: Sequence[Times]) -> None:
             for moments in [(each.began_api, each.seen_api, each.clean_api)]
         ),
     )
+    hit(Point.TIMES_INSIDE)
 
 
 def note_scan(db: sqlite3.Connection, account: int, scan: Scan, *, now: datetime) -> None:
@@ -118,7 +123,7 @@ def note_scan(db: sqlite3.Connection, account: int, scan: Scan, *, now: datetime
 
 
 def found(db: sqlite3.Connection, sightings: Sequence[Sighting], *, now: datetime) -> Found:
-    install = install_id(db)
+    ours = installs(db)
     known: dict[str, datetime] = {}
     adopted, opened = set(), 0
     for sighting in sightings:
@@ -136,19 +141,32 @@ def found(db: sqlite3.Connection, sightings: Sequence[Sighting], *, now: datetim
             (tag.task, tag.attempt, sighting.tag),
         ).fetchone()
         if row is None:
-            if tag.install == install:
+            if tag.install not in ours:
+                continue
+            if (taken := take_up(db, tag, sighting, now=now)) is None:
                 opened += open_incident(db, _orphan(tag, sighting), now=now)
+            elif taken:
+                adopted.add(sighting.tag)
             continue
         attempt, remote_id, state, newest, intended_at = row
         if remote_id == sighting.remote_id:
             known[sighting.tag] = from_ms(intended_at)
         elif remote_id is None and attempt == "posting":
             continue  # Its reply is under way, and will bring the id.
-        elif remote_id is None and newest == tag.attempt and State(state) in _ADOPTS:
+        elif (
+            remote_id is None
+            and newest == tag.attempt
+            and State(state) in _ADOPTS
+            and not is_extra(db, sighting.remote_id)
+        ):
             _adopt(db, tag, sighting, State(state), now=now)
+            outlived(db, [tag.task])
             adopted.add(sighting.tag)
         else:
+            add_extra(db, tag, sighting, now=now)
             opened += open_incident(db, _double(tag, sighting, remote_id), now=now)
+    if adopted:
+        hit(Point.ADOPT_INSIDE)
     return Found(known=known, adopted=frozenset(adopted), incidents=opened)
 
 
@@ -244,6 +262,7 @@ def prove_absent(
         """,
         ((to_ms(now), *each) for each in moved),
     )
+    hit(Point.ABSENT_INSIDE)
     return len(moved)
 
 
@@ -263,6 +282,7 @@ def quarantine(
         """,
         ((message, to_ms(now), *each) for each in moved),
     )
+    hit(Point.QUARANTINE_INSIDE)
     return len(moved)
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from datetime import datetime
 
 from runner.clock import to_ms
+from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.sqlite.changes import take_edits
 from runner.store.values import RetryFilter
@@ -35,7 +36,7 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
         db.execute(
             "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
         )
-    return sum(
+    retried = sum(
         db.execute(
             """
             UPDATE tasks SET state = :to, reason = '', tries = 0, due_at = :now
@@ -45,6 +46,8 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
         ).rowcount
         for state in (State.FAILED, State.EXPIRED)
     )
+    hit(Point.RETRY_INSIDE)
+    return retried
 
 
 def _retry_condition(which: RetryFilter) -> str:

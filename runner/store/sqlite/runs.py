@@ -7,6 +7,7 @@ from datetime import datetime
 
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
+from runner.failpoints import Point, hit
 from runner.lifecycle import WAITING
 from runner.store.values import Run
 from runner.task import Target, short_digest
@@ -93,6 +94,7 @@ def begin_run(
     db.execute("INSERT OR IGNORE INTO run_money (run_id) VALUES (?)", (run.id,))
     for target, reserve in targets:
         _keep_target(db, run.id, target, reserve)
+    hit(Point.RUN_INSIDE)
     return run
 
 

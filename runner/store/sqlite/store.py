@@ -14,6 +14,7 @@ from runner.store.control import Keep, Pause, Pruned
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.sqlite import (
+    beginning,
     changes,
     collecting,
     controlling,
@@ -27,8 +28,11 @@ from runner.store.sqlite import (
     retrying,
     runs,
 )
+from runner.store.sqlite.auditing_verbs import AuditingVerbs
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.reconciling_verbs import ReconcilingVerbs
+from runner.store.sqlite.recovering_verbs import RecoveringVerbs
+from runner.store.sqlite.resolving_verbs import ResolvingVerbs
 from runner.store.values import (
     Added,
     Ceiling,
@@ -55,7 +59,7 @@ _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
-class SqliteStore(ReconcilingVerbs):
+class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVerbs):
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
     def __init__(
@@ -74,7 +78,7 @@ class SqliteStore(ReconcilingVerbs):
         )
 
     async def begin_worker(self, *, now: datetime) -> int:
-        return await self._writer.write(identity.begin_worker, now=now)
+        return await self._writer.write(beginning.begin_worker, now=now)
 
     async def end_worker(self, worker: int, *, now: datetime) -> None:
         await self._writer.write(identity.end_worker, worker, now=now)
@@ -151,6 +155,7 @@ class SqliteStore(ReconcilingVerbs):
     ) -> Batch | Idle:
         return await self._writer.write(
             posting.begin_batch,
+            sealed=self._mark_batch,
             run=run,
             target=target,
             account=account,
@@ -197,6 +202,9 @@ class SqliteStore(ReconcilingVerbs):
         return await self._writer.write(
             collecting.take_posted, limit, worker=worker, now=now, lease=lease
         )
+
+    async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
+        return await self._writer.write(collecting.redate, now=now, step=step)
 
     async def book(self, endings: Sequence[Ending], *, now: datetime) -> None:
         await self._writer.write(collecting.book, endings, now=now)

@@ -1,13 +1,18 @@
 """What must add up in a sound store, recounted from its lines: conservation of tasks and money.
 
-Reads everything, some seconds for a million tasks; nothing is changed.
+Reads everything, some ten seconds for a million tasks; nothing is changed. What only the API can
+tell, that each of its charges is booked and that it has no task of ours that we do not know, is the
+audit's to find.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from runner.lifecycle import Reason
 from runner.store.reconciling import Breach
+
+_REASONS: Final = ", ".join(f"'{reason.value}'" for reason in Reason)
 
 _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
     (
@@ -16,6 +21,16 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
         """
         SELECT r.id, r.run_id FROM rows r
          WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.row_id = r.id)
+        """,
+    ),
+    (
+        "lines",
+        "the latest input of run r{0} had {1} lines, and {2} are here",
+        """
+        SELECT l.run_id, l.row_count, count(i.id) AS here
+          FROM loads l LEFT JOIN input_rows i ON i.load_id = l.id
+         WHERE l.id IN (SELECT max(id) FROM loads GROUP BY run_id)
+         GROUP BY l.id HAVING l.row_count <> here
         """,
     ),
     (
@@ -41,7 +56,7 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
                    m.charged_nanousd - total(a.charged_nanousd) AS charged,
                    m.refunded_nanousd - total(a.refunded_nanousd) AS refunded,
                    m.over_reserve_nanousd - total(a.over_reserve_nanousd) AS over_reserve
-              FROM run_money m LEFT JOIN attempts a ON a.run_id = m.run_id GROUP BY m.run_id)
+              FROM run_money m LEFT JOIN charges a ON a.run_id = m.run_id GROUP BY m.run_id)
         SELECT run_id, 'reserved', CAST(reserved AS INTEGER) FROM booked WHERE reserved <> 0
          UNION ALL
         SELECT run_id, 'at risk', CAST(at_risk AS INTEGER) FROM booked WHERE at_risk <> 0
@@ -57,9 +72,56 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
         """,
     ),
     (
+        "amounts",
+        "attempt {1} of task {0} has an amount below zero",
+        """
+        SELECT task_id, number FROM attempts
+         WHERE min(reserved_nanousd, at_risk_nanousd, advanced_nanousd, charged_nanousd,
+                   refunded_nanousd, over_reserve_nanousd) < 0
+        """,
+    ),
+    (
+        "amounts",
+        "attempt {1} of task {0} has ended ({2}): of its advance {3} nano-dollars were neither "
+        "charged nor refunded, and are not at risk",
+        """
+        SELECT task_id, number, state,
+               advanced_nanousd - charged_nanousd - refunded_nanousd - at_risk_nanousd AS missing
+          FROM attempts
+         WHERE state NOT IN ('posting', 'posted') AND missing > 0
+        """,
+    ),
+    (
+        "risks",
+        "attempt {1} of task {0} is {2} and has money at risk, which only doubt has",
+        """
+        SELECT task_id, number, state FROM attempts
+         WHERE at_risk_nanousd > 0 AND state NOT IN ('unknown', 'quarantined', 'failed')
+        """,
+    ),
+    (
+        "risks",
+        "attempt {1} of task {0} is {2}, and nothing is at risk for it",
+        """
+        SELECT task_id, number, state FROM attempts
+         WHERE at_risk_nanousd = 0 AND state IN ('unknown', 'quarantined')
+        """,
+    ),
+    (
         "tags",
         "{1} attempts have the tag {0}",
         "SELECT tag, count(*) FROM attempts GROUP BY tag HAVING count(*) > 1",
+    ),
+    (
+        "tags",
+        "attempt {1} of task {0} has a tag of another run or attempt: {2}",
+        """
+        SELECT a.task_id, a.number, a.tag FROM attempts a JOIN runs r ON r.id = a.run_id
+         WHERE a.tag NOT GLOB '????????.' || r.tag_part || '.[0-9]*'
+                              || '.??????????????????????????.' || a.number || '.????'
+           -- Found again for a row that was loaded anew: only its digest is the task's.
+           AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = a.batch_id AND b.body_sha256 = '')
+        """,
     ),
     (
         "ids",
@@ -67,6 +129,41 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
         """
         SELECT remote_id, count(*) FROM attempts
          WHERE remote_id IS NOT NULL GROUP BY remote_id HAVING count(*) > 1
+        """,
+    ),
+    (
+        "extras",
+        "the API's id {1} is booked for task {0} twice: as an attempt and beside it",
+        """
+        SELECT x.task_id, x.remote_id FROM extra_charges x
+         WHERE EXISTS (SELECT 1 FROM attempts a
+                        WHERE a.task_id = x.task_id AND a.remote_id = x.remote_id)
+        """,
+    ),
+    (
+        "incidents",
+        "incident {0} is open about the API's {1}, which is that of attempt {3} of task {2}",
+        """
+        SELECT i.id, i.remote_id, a.task_id, a.number
+          FROM incidents i JOIN attempts a ON a.remote_id = i.remote_id
+         WHERE i.closed_at IS NULL AND i.kind IN ('double_charge', 'orphan')
+        """,
+    ),
+    (
+        "batches",
+        "batch {0} was intended with {1} tasks, and {2} have attempts",
+        """
+        SELECT b.id, b.size, count(a.task_id) AS here
+          FROM batches b LEFT JOIN attempts a ON a.batch_id = b.id
+         GROUP BY b.id HAVING b.size <> here
+        """,
+    ),
+    (
+        "attempts",
+        "task {0} has {1} attempts, and the newest is numbered {2}",
+        """
+        SELECT task_id, count(*), max(number) FROM attempts
+         GROUP BY task_id HAVING count(*) <> max(number)
         """,
     ),
     (
@@ -87,6 +184,31 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
          WHERE (t.state IN ('posting', 'posted', 'unknown', 'quarantined')
                 OR a.state IN ('posting', 'posted', 'unknown', 'quarantined'))
            AND t.state <> a.state
+            OR t.state IN ('completed', 'expired') AND t.state <> a.state
+            OR t.state = 'failed' AND a.state NOT IN ('failed', 'refused', 'not_taken', 'absent')
+        """,
+    ),
+    (
+        "reasons",
+        "task {0} is {1} for the reason {2!r}",
+        f"""
+        SELECT id, state, reason FROM tasks
+         WHERE state = 'failed' AND reason NOT IN ({_REASONS})
+            OR state IN ('pending', 'posting', 'unknown', 'posted', 'completed', 'expired')
+               AND reason <> ''
+        """,
+    ),
+    (
+        "timers",
+        "task {0} is {1}, and nothing would ever take it up",
+        """
+        SELECT id, state FROM tasks
+         WHERE state IN ('pending', 'posted') AND due_at IS NULL
+            OR state = 'pending'
+               AND NOT EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = tasks.id)
+         UNION ALL
+        SELECT a.task_id, a.state FROM attempts a JOIN batches b ON b.id = a.batch_id
+         WHERE a.state = 'posting' AND b.outcome IS NOT NULL
         """,
     ),
     (
@@ -121,10 +243,29 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
            AND NOT EXISTS (SELECT 1 FROM results s WHERE s.task_id = t.id AND s.attempt = t.attempt)
         """,
     ),
+    (
+        "answers",
+        "there is an answer of attempt {1} of task {0}, which is {2}",
+        """
+        SELECT s.task_id, s.attempt, coalesce(a.state, 'missing')
+          FROM results s LEFT JOIN attempts a ON a.task_id = s.task_id AND a.number = s.attempt
+         WHERE a.state IS NOT 'completed'
+        """,
+    ),
+    (
+        "references",
+        "line {1} of {0} refers to a line of {2} that is not there",
+        'SELECT "table", rowid, parent FROM pragma_foreign_key_check',
+    ),
+    (
+        "file",
+        "{0}",
+        "SELECT quick_check FROM pragma_quick_check WHERE quick_check <> 'ok'",
+    ),
 )
-"""Name, what to say of a line found, and the query that finds none in a sound store."""
+"""Name, what to say of a line found, and a query that finds none in a sound store."""
 
-CHECKS: Final = tuple(name for name, _, _ in _CHECKS)
+CHECKS: Final = tuple(dict.fromkeys(name for name, _, _ in _CHECKS))
 """What ``verify`` looks at."""
 
 

@@ -1,0 +1,31 @@
+"""``runner db claim|backup FILE``: care of the store's file."""
+
+from pathlib import Path
+
+import click
+
+from runner.cli.session import Session
+from runner.cli.verbs import PATH, verb
+from runner.cli.words import OneOf
+from runner.errors import Exit
+
+
+@verb("db")
+@click.argument("what", type=OneOf("claim", "backup"), help="What to do; see above.")
+@click.argument("file", type=PATH, required=False, help="backup: where to.")
+@click.option("--force", is_flag=True, help="backup: overwrite FILE.")
+def command(session: Session, /, what: str, file: Path | None, force: bool) -> Exit:
+    """Look after the file that the queue is in.
+
+    claim: a store that was copied from another host is refused until this is said. Say it only when
+    nothing uses the other copy any more. It becomes a store of its own, and before it posts
+    anything it looks through the account for what the other copy has posted meanwhile.
+
+    backup: copy the store, as it stands at this moment, to FILE; it may be in use meanwhile. When
+    such a copy is put back later, what was posted since is found in the account, not paid twice.
+    """
+    from runner.cli.actions import db
+
+    if what == "claim":
+        return db.claim(session, file, force=force)
+    return db.backup(session, file, force=force)

@@ -1,0 +1,63 @@
+"""The newest batch's number in a small file beside the store: what an older copy of it lacks.
+
+    STORE.newest    <install 8> <newest batch, 19 digits>
+
+Written before the intent is durable, so it is never behind what may have left; where a crash leaves
+it ahead, one listing too many is read. It is not synced for each batch: after a power cut it may be
+behind the store, which says nothing, and an older copy would have to be put back in the same
+minute to go unseen.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final, Self
+
+from runner.store.values import StoreUnwritable
+
+_LINE: Final = re.compile(rb"([a-z2-7]{8}) (\d{19})\n")
+
+
+class Mark:
+    """The side file of one store, held open by its engine."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self._path = path
+        self._file = file
+
+    @classmethod
+    def beside(cls, store: Path) -> Self:
+        """Open the side file of *store*; it is made, empty, if there is none.
+
+        Raises:
+            StoreUnwritable: it cannot be opened.
+        """
+        path = store.resolve()
+        path = path.with_name(f"{path.name}.newest")
+        try:
+            return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def read(self) -> tuple[str, int] | None:
+        """The install and its newest batch; None if the file says nothing."""
+        found = _LINE.fullmatch(os.pread(self._file, 64, 0))
+        return (found[1].decode(), int(found[2])) if found else None
+
+    def write(self, install: str, batch: int) -> None:
+        """
+        Raises:
+            StoreUnwritable: it could not be written, so nothing may be sent.
+        """
+        try:
+            # In place and of one length: needs no room on the disk, and is never half new.
+            os.pwrite(self._file, f"{install} {batch:019}\n".encode(), 0)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _unwritable(path: Path, error: OSError) -> StoreUnwritable:
+    return StoreUnwritable(f"{path} cannot be written: {error.strerror or error}")

@@ -1,0 +1,155 @@
+"""Tasks that the API has beside those of our attempts: paid, so fetched and booked like others."""
+
+import sqlite3
+from datetime import datetime
+
+from runner.clock import from_ms, to_ms
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.task import Endpoint, RemoteId, Tag, TaskId
+
+
+def add_extra(db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, now: datetime) -> bool:
+    """Take up a second task of an attempt's; False if it is known."""
+    reported = sighting.cost is not None and sighting.cost > 0
+    made = db.execute(
+        """
+        INSERT OR IGNORE INTO extra_charges
+               (remote_id, task_id, attempt, run_id, tag, state, reserved_nanousd,
+                advanced_nanousd, advance_evidence, due_at, posted_at, found_at)
+        SELECT :remote_id, a.task_id, a.number, a.run_id, a.tag, 'posted', g.reserve_nanousd,
+               :advance, :evidence, :now, coalesce(:posted_at, b.intended_at), :now
+          FROM attempts a
+          JOIN tasks t ON t.id = a.task_id
+          JOIN targets g ON g.id = t.target_id
+          JOIN batches b ON b.id = a.batch_id
+         WHERE a.task_id = :task AND a.number = :number
+        """,
+        {
+            "remote_id": sighting.remote_id,
+            "advance": sighting.cost if reported else ADVANCE + BASE_PRICE_STANDARD,
+            "evidence": Evidence.REPORTED if reported else Evidence.COMPUTED,
+            "now": to_ms(now),
+            "posted_at": to_ms(sighting.posted_at) if sighting.posted_at else None,
+            "task": tag.task,
+            "number": tag.attempt,
+        },
+    )
+    # What an attempt without an id might have cost is known now, and stands here.
+    db.execute(
+        """
+        UPDATE attempts SET at_risk_nanousd = 0
+         WHERE task_id = ? AND number = ? AND remote_id IS NULL AND at_risk_nanousd > 0
+        """,
+        (tag.task, tag.attempt),
+    )
+    return made.rowcount == 1
+
+
+def is_extra(db: sqlite3.Connection, remote_id: str) -> bool:
+    """Whether that task at the API is booked beside the attempts already."""
+    found = db.execute("SELECT 1 FROM extra_charges WHERE remote_id = ?", (remote_id,)).fetchone()
+    return found is not None
+
+
+def extras_due(db: sqlite3.Connection, limit: int, *, now: datetime) -> list[Posted]:
+    rows = db.execute(
+        """
+        SELECT x.task_id, x.attempt, x.tag, x.remote_id, g.endpoint, x.posted_at, x.polls
+          FROM extra_charges x
+          JOIN tasks t ON t.id = x.task_id
+          JOIN targets g ON g.id = t.target_id
+         WHERE x.state = 'posted' AND x.due_at <= ? ORDER BY x.due_at LIMIT ?
+        """,
+        (to_ms(now), limit),
+    )
+    return [
+        Posted(
+            task=TaskId(task),
+            attempt=attempt,
+            tag=tag,
+            remote_id=RemoteId(remote_id),
+            endpoint=Endpoint.parse(endpoint),
+            posted_at=from_ms(posted_at),
+            polls=polls,
+            tries=0,
+            # Nobody wants it a third time.
+            allowed_tries=1,
+            ready=False,
+        )
+        for task, attempt, tag, remote_id, endpoint, posted_at, polls in rows
+    ]
+
+
+def book_extra(db: sqlite3.Connection, remote_id: str, ending: Ending, *, now: datetime) -> None:
+    if isinstance(ending, StillRunning):
+        db.execute(
+            """
+            UPDATE extra_charges SET due_at = ?, polls = polls + 1
+             WHERE remote_id = ? AND state = 'posted'
+            """,
+            (to_ms(ending.ask_again_at), remote_id),
+        )
+        return
+    if _end(db, remote_id, ending, to_ms(now)) and isinstance(ending, Answered | RemotelyFailed):
+        db.execute(
+            """
+            INSERT OR REPLACE INTO extra_replies (remote_id, task_id, raw)
+            SELECT remote_id, task_id, ? FROM extra_charges WHERE remote_id = ?
+            """,
+            (ending.reply, remote_id),
+        )
+    db.execute(
+        """
+        UPDATE incidents
+           SET amount_nanousd = x.charged_nanousd + x.at_risk_nanousd
+          FROM extra_charges x
+         WHERE x.remote_id = incidents.remote_id AND x.remote_id = ? AND incidents.kind = ?
+        """,
+        (remote_id, IncidentKind.DOUBLE_CHARGE),
+    )
+
+
+def _end(
+    db: sqlite3.Connection,
+    remote_id: str,
+    ending: Answered | RemotelyFailed | ResultGone,
+    moment: int,
+) -> bool:
+    match ending:
+        case Answered(charge=charge, evidence=evidence):
+            state, cost, proof = "completed", charge, str(evidence)
+            code = message = None
+        case RemotelyFailed(cost=cost, code=code, message=message):
+            state, proof = "failed", str(Evidence.REPORTED)
+        case ResultGone(code=code, message=message):
+            # As with any lost answer, the advance is the best that is known.
+            (cost,) = db.execute(
+                "SELECT advanced_nanousd FROM extra_charges WHERE remote_id = ?", (remote_id,)
+            ).fetchone() or (0,)
+            state, proof = "expired", str(Evidence.COMPUTED)
+    ended = db.execute(
+        """
+        UPDATE extra_charges
+           SET state = :state, code = :code, message = :message, ended_at = :now, due_at = NULL,
+               reserved_nanousd = 0,
+               at_risk_nanousd = CASE WHEN :cost IS NULL THEN advanced_nanousd ELSE 0 END,
+               charged_nanousd = coalesce(:cost, 0),
+               charge_evidence = CASE WHEN :cost IS NULL THEN NULL ELSE :proof END,
+               refunded_nanousd = CASE WHEN :cost IS NULL THEN 0
+                                       ELSE max(0, advanced_nanousd - :cost) END,
+               over_reserve_nanousd = max(0, coalesce(:cost, 0) - reserved_nanousd)
+         WHERE remote_id = :remote_id AND state = 'posted'
+        """,
+        {
+            "state": state,
+            "code": code,
+            "message": message,
+            "now": moment,
+            "cost": cost,
+            "proof": proof,
+            "remote_id": remote_id,
+        },
+    )
+    return ended.rowcount == 1

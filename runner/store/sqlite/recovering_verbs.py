@@ -1,0 +1,55 @@
+"""The verbs of a start that cannot take the store at its word: ``Recovering`` on SQLite."""
+
+import sqlite3
+from datetime import datetime
+
+from runner.store.mark import Mark
+from runner.store.recovering import Unlisted
+from runner.store.sqlite import identity, recovering
+from runner.store.sqlite.connection import Connection
+from runner.task import Batch
+
+
+class RecoveringVerbs:
+    """Each is one transaction on one of the store's two connections."""
+
+    _writer: Connection
+    _reader: Connection
+    _mark: Mark | None = None
+
+    async def check_host(self, host: str | None) -> None:
+        """Note the host that the store is used on; None: nobody can tell.
+
+        Raises:
+            WrongInput: it was used on another one.
+        """
+        await self._writer.write(recovering.check_host, host)
+
+    async def claim(self, host: str | None) -> str:
+        """Make this copy one of its own; returns its new install id. Its old tags stay known."""
+        return await self._writer.write(recovering.claim, host)
+
+    async def keep_mark(self, mark: Mark) -> None:
+        """Compare the store with its side file, and write that with each batch from now on."""
+        await self._writer.write(recovering.compare, mark.read())
+        self._mark = mark
+
+    async def unlisted(self) -> Unlisted | None:
+        return await self._reader.read(recovering.unlisted)
+
+    async def note_listing(self, *, at: datetime) -> None:
+        await self._writer.write(recovering.note_listing, at=at)
+
+    async def adopt_orphans(self, *, now: datetime) -> int:
+        return await self._writer.write(recovering.adopt_orphans, now=now)
+
+    async def listed(self) -> None:
+        await self._writer.write(recovering.listed, self._write_mark)
+
+    def _mark_batch(self, db: sqlite3.Connection, batch: Batch) -> None:
+        """Within the transaction of the intent: the mark is never behind what may leave."""
+        self._write_mark(identity.install_id(db), batch.id)
+
+    def _write_mark(self, install: str, batch: int) -> None:
+        if self._mark is not None:
+            self._mark.write(install, batch)

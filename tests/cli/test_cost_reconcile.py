@@ -1,0 +1,51 @@
+"""`cost --reconcile`: how a comparison of two books is told."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from runner.cli.actions.audit_page import audit_document, audit_keys, audit_words
+from runner.store.auditing import Audit
+from tests.support.clock import START
+
+FINE = Audit(
+    start=START - timedelta(days=2),
+    end=START,
+    whole=True,
+    listed=40,
+    compared=30,
+    listed_cost=1_000_000_000,
+    booked_cost=1_000_000_000,
+)
+
+
+def test_books_that_agree_are_said_to_agree() -> None:
+    """Silence could as well mean that nothing was compared."""
+    words = audit_words(FINE)
+    assert words.endswith("Nothing differs.")
+    assert "apart" not in words
+
+
+def test_a_difference_is_told_in_hundredths_of_a_percent() -> None:
+    """A cent of a hundred dollars and a tenth of them are not the same news."""
+    words = audit_words(replace(FINE, listed_cost=1_004_200_000, differing=1, incidents=1))
+    assert "(0.42 % apart)" in words
+    assert "1 differ by more than 1 %" in words
+    assert words.endswith("see: runner incidents")
+
+
+def test_whatever_limits_the_comparison_is_said() -> None:
+    """A person must not take it for more than it is."""
+    made = replace(FINE, whole=False, untold=7, missing=2, foreign=3, foreign_cost=30_600_000)
+    words = audit_words(made)
+    for part in ("7 show only their advance", "2 that the API took", "3 are of other", "too long"):
+        assert part in words
+    assert "Nothing differs" not in words
+
+
+def test_the_document_and_the_line_hold_the_same_numbers() -> None:
+    """Scripts read either."""
+    made = replace(FINE, differing=2, incidents=1)
+    document, keys = audit_document(made)["reconciled"], audit_keys(made)
+    assert isinstance(document, dict)
+    assert (document["compared"], document["differing"]) == (keys["compared"], keys["differing"])
+    assert (document["listed"], document["agrees"]) == ("1.000000000", False)

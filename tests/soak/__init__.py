@@ -1,0 +1,1 @@
+"""The soak: ``python3 -m runner.dev soak --kills 200 --seed N``."""
