@@ -6,9 +6,9 @@
 
 A death counts against a batch only if nothing at all was saved since its intent: a process that
 was killed from outside in the middle of its work has mostly saved something. Against a task that is
-posted alone it counts only if that was really alone. Against what was being asked for it counts only
-if that worker never booked anything: while others' answers come in, the night goes on. Whatever is
-saved about a task, that its reply was lost too, ends its row: the process outlived it.
+posted alone it counts only if that was really alone. Against what was being asked for it counts
+only if that worker never booked anything: while others' answers come in, the night goes on.
+Whatever is saved about a task, that its reply was lost too, ends its row: the process outlived it.
 """
 
 import json
