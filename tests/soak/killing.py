@@ -23,7 +23,7 @@ _LOOK_S: Final = 0.03
 _ENDS: Final = {KILLED, Exit.DONE, Exit.NOT_FINISHED, Exit.TRY_LATER}
 """How a life may end while not all of the rows were there yet."""
 
-_A_START: Final = "15s"
+_A_START: Final = "5m"
 """How long each of the last starts waits: then the log of calls is emptied, and it goes on."""
 
 _OVER_72_H_S: Final = 80 * 3600
