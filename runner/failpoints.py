@@ -47,6 +47,13 @@ class Point(StrEnum):
     OUTCOME_INSIDE = "outcome.inside"
     OUTCOME_DURABLE = "outcome.durable"
 
+    LIVE_INTENT_BEFORE = "live.intent_before"
+    LIVE_INTENT_DURABLE = "live.intent_durable"
+    LIVE_FIRST_BYTE = "live.first_byte"
+    LIVE_REPLY_CAME = "live.reply_came"
+    LIVE_OUTCOME_INSIDE = "live.outcome_inside"
+    LIVE_OUTCOME_DURABLE = "live.outcome_durable"
+
     READY_INSIDE = "ready.inside"
     READY_MARKED = "ready.marked"
     CLAIM_INSIDE = "claim.inside"

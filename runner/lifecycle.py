@@ -93,6 +93,8 @@ class Event(StrEnum):
     """A person gave it up."""
     CANCELLED = "cancelled"
     """A person dropped it, or its first question ended unanswered."""
+    REOPENED = "reopened"
+    """A follow-up whose first question is being asked again; nothing was ever sent for it."""
 
 
 MOVES: Final[dict[State, dict[Event, State]]] = {
@@ -135,7 +137,8 @@ MOVES: Final[dict[State, dict[Event, State]]] = {
     State.COMPLETED: {Event.ASKED_AGAIN: State.PENDING},
     State.FAILED: {Event.ASKED_AGAIN: State.PENDING},
     State.EXPIRED: {Event.ASKED_AGAIN: State.PENDING},
-    State.CANCELLED: {},
+    # Only cancelled(no_first_answer): what a person drops stays dropped.
+    State.CANCELLED: {Event.REOPENED: State.PENDING},
 }
 """What may follow what. Anything not in here cannot happen."""
 

@@ -81,6 +81,7 @@ def test_only_evidence_or_a_person_brings_a_task_back_to_pending() -> None:
         Event.TRY_AGAIN,
         Event.PROVEN_ABSENT,
         Event.ASKED_AGAIN,
+        Event.REOPENED,
     }
     assert {state for state, event in back if event is Event.NOT_TAKEN} == {State.POSTING}
     assert {state for state, event in back if event is Event.PROVEN_ABSENT} == {State.UNKNOWN}
@@ -105,5 +106,6 @@ def test_a_doubt_is_decided_by_finding_proof_or_a_person() -> None:
 
 
 def test_what_is_cancelled_stays_so() -> None:
-    """Who drops a task does not pay for it later."""
-    assert MOVES[State.CANCELLED] == {}
+    """Who drops a task does not pay for it later; a follow-up that nobody dropped is another thing
+    (tests/store/test_follow_ups.py)."""
+    assert set(MOVES[State.CANCELLED]) == {Event.REOPENED}

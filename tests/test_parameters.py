@@ -368,13 +368,12 @@ def test_no_fault_can_spoil_the_line_it_is_printed_on(
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        ("perplexity", ["Live only", "not available yet"]),
         ("chatgpt", ["did you mean chat_gpt?"]),
-        ("mistral", ["chat_gpt, claude, gemini"]),
+        ("mistral", ["chat_gpt, claude, gemini, perplexity"]),
     ],
 )
 def test_a_provider_that_cannot_be_asked_gets_a_clear_word(provider: str, words: list[str]) -> None:
-    """Perplexity exists, so "unknown" would send somebody looking for a misspelling."""
+    """A misspelt provider is answered with the nearest, another's with all that there are."""
     (fault,) = check_request(provider, "standard", request_with())
     assert fault.field == "provider"
     assert all(word in fault.message for word in words)
@@ -384,14 +383,23 @@ def test_a_provider_that_cannot_be_asked_gets_a_clear_word(provider: str, words:
         supports(provider, "standard", "web_search")
 
 
-def test_a_method_that_is_not_there_yet_is_refused() -> None:
-    """Live is a documented word: it must not be taken for Standard in silence."""
-    for method, word in [("live", "not available yet"), ("standart", "did you mean standard?")]:
-        fault = check_endpoint("claude", method)
-        assert fault is not None
-        assert fault.field == "method"
-        assert word in fault.message
-    assert check_endpoint("claude", "standard") is None
+@pytest.mark.parametrize(
+    ("provider", "method", "gateway", "field", "word"),
+    [
+        ("claude", "standart", "dataforseo", "method", "did you mean standard?"),
+        ("claude", "live", "aiza", "gateway", "did you mean aisa?"),
+        ("perplexity", "standard", "dataforseo", "method", "not for perplexity; it must be live"),
+        ("gemini", "standard", "aisa", "method", "not for aisa with gemini; it must be live"),
+        ("perplexity", "live", "aisa", "gateway", "no perplexity; it must be dataforseo"),
+    ],
+)
+def test_what_cannot_be_asked_so_is_answered_with_what_can(
+    provider: str, method: str, gateway: str, field: str, word: str
+) -> None:
+    """Perplexity by Standard is a 404 for every call, and AIsa keeps no answers to fetch."""
+    fault = check_endpoint(provider, method, gateway)
+    assert fault is not None
+    assert (fault.field, word in fault.message) == (field, True)
 
 
 def test_defaults_for_all_targets_can_be_asked_for_one_by_one() -> None:

@@ -1,4 +1,6 @@
 """The API as we call it: its JSON, its status codes, and the one place that sends anything.
 
-client ─▶ replies ─▶ wire ─▶ posting (what became of each task) | fetching (what an answer says)
+client ────────┐                                   ┌─▶ posting (what became of each task)
+live_client ───┴─▶ transport ─▶ replies ─▶ wire ───┼─▶ fetching (what an answer says)
+access: where each gateway is                      └─▶ live (both in one); aisa: its own errors
 """

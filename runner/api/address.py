@@ -10,14 +10,19 @@ from runner.api.errors import WrongAddress
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def checked(base_url: str) -> str:
-    """*base_url* without a slash at its end.
+def checked(
+    base_url: str,
+    *,
+    setting: str = "DATAFORSEO_BASE_URL",
+    example: str = "https://api.dataforseo.com",
+) -> str:
+    """*base_url*, the value of *setting*, without a slash at its end.
 
     Raises:
         WrongAddress: it is no http or https URL, or holds a login, a query or a fragment.
     """
     base = base_url.strip().rstrip("/")
-    how = "set DATAFORSEO_BASE_URL to a URL such as https://api.dataforseo.com"
+    how = f"set {setting} to a URL such as {example}"
     try:
         parts = urlsplit(base)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from runner.task import Provider
+from runner.task import Gateway, Provider
 
 
 class CallKind(StrEnum):
@@ -17,6 +17,7 @@ class CallKind(StrEnum):
     ID_LIST = "id_list"
     USER_DATA = "user_data"
     MODELS = "models"
+    LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,8 @@ class CallReport:
     """What one HTTP request taught about limits and time; None for what no reply told."""
 
     kind: CallKind
+    gateway: Gateway = Gateway.DATAFORSEO
+    """Whose limit it counts against: each gateway has its own."""
     took_s: float
     """From the start of the request to its end, in seconds."""
     limit: int | None = None
@@ -35,6 +38,8 @@ class CallReport:
     http_status: int | None = None
     code: int | None = None
     """The API's top-level status code."""
+    retry_after_s: float | None = None
+    """``Retry-After``, at most an hour."""
 
 
 BeforeCall = Callable[[CallKind, int], Awaitable[None]]
@@ -46,7 +51,7 @@ AfterCall = Callable[[CallReport], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedPost:
-    """A task_post ready to leave: nothing is left to do but to send it."""
+    """A task_post, or a Live call with one tag, ready to leave: nothing is left but to send it."""
 
     provider: Provider
     tags: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The HTTP client of the LLM Responses API: the only place that sends anything to it.
+"""The client of the LLM Responses API's Standard and free calls.
 
     task_post ........... paid: sent once, never again, whatever happens; redirects off
     tasks_ready
@@ -8,38 +8,26 @@
     models
 
 A post is prepared first and sent at once afterwards, because between the durable intent and the
-first byte nothing may wait (DESIGN.md §4). A trace hook notes the moment before that byte is
-queued: until then a failure proves that nothing was sent. Paths and limits: API.md §1, §3.
+first byte nothing may wait (DESIGN.md §4). How a request leaves: ``transport.py``; Live calls:
+``live_client.py``. Paths and limits: API.md §1, §3.
 """
 
 import hashlib
-import ssl
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
-import aiohttp
 import stamina
 
-from runner import __version__
-from runner.api.address import Proxy, checked, has_path, proxy_for
+from runner.api.access import dataforseo
 from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport, PreparedPost
 from runner.api.errors import ProtocolFault, Unreachable
 from runner.api.fetching import Fetched, TaskFailed, read_fetched
 from runner.api.jsontext import Unreadable
 from runner.api.posting import PostReply, sort_reply, without_reply
-from runner.api.replies import (
-    NoReply,
-    Reply,
-    complaint,
-    complaint_inside,
-    date_in,
-    number_in,
-    reply_of,
-)
+from runner.api.replies import NoReply, Reply, complaint, complaint_inside
+from runner.api.transport import Transport, always
 from runner.api.wire import (
     AccountData,
     Envelope,
@@ -54,21 +42,10 @@ from runner.api.wire import (
     ready_rows,
 )
 from runner.clock import Clock, SystemClock
-from runner.errors import CredentialsRefused
-from runner.failpoints import Point, hit
 from runner.task import Attempt, Provider
-
-MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-"""More than this, decompressed, is refused unread."""
 
 MOST_LISTED: Final = 1_000
 """Rows in one page of a listing (API.md §7)."""
-
-KEEPALIVE_S: Final = 4.0
-"""Shorter than a server's own, so that a post rarely meets a connection being closed."""
-
-_CONNECT_TIMEOUT_S: Final = 15.0
-_CHUNK: Final = 64 * 1024
 
 T = TypeVar("T")
 
@@ -79,30 +56,6 @@ async def _go_ahead(_kind: CallKind, _priority: int) -> None:
 
 def _take_no_note(_report: CallReport) -> None:
     pass
-
-
-def _always() -> bool:
-    return True
-
-
-@dataclass(slots=True)
-class _Departure:
-    """Whether a request may have left; the trace hooks write it."""
-
-    may_leave: Callable[[], bool]
-    left: bool = False
-
-
-class _HeldBack(Exception):
-    """The sender changed its mind before the first byte."""
-
-
-class _SentTwice(Exception):
-    """The library was about to repeat a request on a new connection, unasked and uncounted."""
-
-
-class _TooLarge(Exception):
-    """The reply is larger than any the API sends."""
 
 
 class _FailedPerhaps(Unreachable):
@@ -138,43 +91,24 @@ class LlmResponses:
         after_call: AfterCall = _take_no_note,
         clock: Clock | None = None,
     ) -> None:
-        self._base = checked(base_url)
-        self._bare_url = not has_path(self._base)
-        if ":" in login:
-            raise CredentialsRefused("the login holds a colon, which HTTP Basic has no place for")
-        self._authorization = aiohttp.encode_basic_auth(login, password)
+        access = dataforseo(base_url, login, password)
+        self._base = access.base_url
+        self._bare_url = access.bare_url
         self._post_timeout_s = post_timeout_s
         self._get_timeout_s = get_timeout_s
         self._before_call = before_call
-        self._after_call = after_call
         self._clock = clock or SystemClock()
-        self._proxy = proxy_for(self._base)
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = Transport(access, after_call=after_call, clock=self._clock)
 
     def __repr__(self) -> str:
         return f"LlmResponses({self._base})"
 
     async def __aenter__(self) -> Self:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_about_to_leave)
-        trace.on_request_chunk_sent.append(_leaving)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Authorization": self._authorization,
-                "User-Agent": f"runner/{__version__}",
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-            },
-            trace_configs=[trace],
-        )
+        await self._transport.open()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     def prepare(self, provider: Provider, attempts: Sequence[Attempt]) -> PreparedPost:
         """The post of *attempts*, encoded and hashed, so that sending it takes no more work.
@@ -191,7 +125,7 @@ class LlmResponses:
         )
 
     async def send(
-        self, prepared: PreparedPost, *, may_leave: Callable[[], bool] = _always
+        self, prepared: PreparedPost, *, may_leave: Callable[[], bool] = always
     ) -> PostReply:
         """Send *prepared* now, once, without asking ``before_call``: take the call's token before
         the intent is written. *may_leave* is asked a last time when the connection stands and
@@ -201,7 +135,14 @@ class LlmResponses:
         been taken.
         """
         path = f"/v3/ai_optimization/{prepared.provider}/llm_responses/task_post"
-        reply = await self._exchange(CallKind.TASK_POST, path, prepared.body, may_leave)
+        reply = await self._transport.exchange(
+            CallKind.TASK_POST,
+            path,
+            prepared.body,
+            total_s=self._post_timeout_s,
+            strict=True,
+            may_leave=may_leave,
+        )
         if isinstance(reply, NoReply):
             return without_reply(prepared.tags, reply)
         now = reply.server_date or self._clock.now()
@@ -319,7 +260,7 @@ class LlmResponses:
 
         async def once() -> T:
             await self._before_call(kind, priority)
-            reply = await self._exchange(kind, path, body, _always)
+            reply = await self._transport.exchange(kind, path, body, total_s=self._get_timeout_s)
             if isinstance(reply, NoReply):
                 raise reply.complaint()
             return read(reply)
@@ -327,121 +268,3 @@ class LlmResponses:
         passing = (Unreachable, ProtocolFault)
         retrying = stamina.AsyncRetryingCaller(attempts=3, timeout=10.0, wait_initial=0.2)
         return await retrying(passing, once)
-
-    async def _exchange(
-        self, kind: CallKind, path: str, body: bytes | None, may_leave: Callable[[], bool]
-    ) -> Reply | NoReply:
-        """One HTTP request, whatever comes of it."""
-        if self._session is None:
-            raise RuntimeError("the client is used outside its context")
-        departure = _Departure(may_leave)
-        paid = kind is CallKind.TASK_POST
-        total_s = self._post_timeout_s if paid else self._get_timeout_s
-        started = self._clock.monotonic()
-        outcome: Reply | NoReply
-        headers: Mapping[str, str] = {}
-        try:
-            async with self._session.request(
-                "GET" if body is None else "POST",
-                self._base + path,
-                data=body,
-                headers=None if body is None else {"Content-Type": "application/json"},
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total_s, sock_connect=_CONNECT_TIMEOUT_S),
-                proxy=self._proxy.url if self._proxy else None,
-                proxy_headers=_proxy_headers(self._proxy),
-                trace_request_ctx=departure,
-            ) as response:
-                if paid:
-                    hit(Point.REPLY_BEGUN)
-                headers = response.headers
-                outcome = reply_of(response.status, headers, await _read(response), strict=paid)
-        except Exception as error:
-            # Every failure is an outcome here, an unforeseen one of the library's too: after the
-            # first byte it must not pass for a call that was never made.
-            outcome = NoReply(
-                why=_in_words(error, total_s),
-                may_have_left=departure.left,
-                untrusted=isinstance(error, aiohttp.ClientSSLError | ssl.SSLError),
-            )
-        replied = outcome if isinstance(outcome, Reply) else None
-        self._after_call(
-            CallReport(
-                kind=kind,
-                took_s=self._clock.monotonic() - started,
-                limit=number_in(headers.get("X-RateLimit-Limit")),
-                remaining=number_in(headers.get("X-RateLimit-Remaining")),
-                server_date=date_in(headers.get("Date")),
-                http_status=replied.http_status if replied else None,
-                code=replied.code if replied else None,
-            )
-        )
-        return outcome
-
-
-async def _about_to_leave(
-    _session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    _headers: aiohttp.TraceRequestHeadersSentParams,
-) -> None:
-    departure: _Departure = context.trace_request_ctx
-    if departure.left:
-        raise _SentTwice
-    if not departure.may_leave():
-        raise _HeldBack
-    departure.left = True
-
-
-async def _leaving(
-    _session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    _chunk: aiohttp.TraceRequestChunkSentParams,
-) -> None:
-    departure: _Departure = context.trace_request_ctx
-    departure.left = True
-    hit(Point.SEND_LEAVING)
-
-
-def _proxy_headers(proxy: Proxy | None) -> dict[str, str] | None:
-    if proxy is None or proxy.login is None:
-        return None
-    return {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.login, proxy.password)}
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The whole body, decompressed as it comes; a small one that swells is stopped on the way."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        size += len(chunk)
-        if size > MAX_REPLY_BYTES:
-            raise _TooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _in_words(error: Exception, total_s: float) -> str:
-    """What happened, from the kind of error alone: some of the library's own texts and arguments
-    carry the request's headers, and with them the password."""
-    name = type(error).__name__
-    match error:
-        case _HeldBack():
-            return "held back by the sender before the first byte"
-        case _SentTwice():
-            return "the server closed the connection without a reply"
-        case _TooLarge():
-            return f"the reply is larger than {MAX_REPLY_BYTES // 1024**2} MiB"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return f"TLS failed ({name})"
-        case aiohttp.ClientConnectorDNSError():
-            return f"the host's name cannot be resolved ({name})"
-        case aiohttp.ClientConnectorError():
-            return f"no connection: {error.strerror or name}"
-        case aiohttp.ClientHttpProxyError():
-            return f"the proxy refused with HTTP {error.status}"
-        case TimeoutError():
-            return f"no complete reply within {total_s:g} s ({name})"
-        case OSError():
-            return f"the connection broke: {error.strerror or name}"
-        case _:
-            return f"the reply broke off or is malformed ({name})"

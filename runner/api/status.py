@@ -1,8 +1,9 @@
-"""Every status code of the API in one table, and what each means in the three places it can stand.
+"""Every status code of the API in one table, and what each means in the places it can stand.
 
     reply to task_post ── top level ............ ``at_call``   was the call as a whole rejected?
                        └─ tasks[].status_code .. ``at_post``   was this task taken?
     reply to task_get ─── either level ......... ``at_get``    is it answered, running, failed?
+    reply to a Live call ─ either level ........ ``at_live``   answered, failed, not taken, lost?
 
 One code means different things there: 20100 is success for task_post and "not yet" for task_get.
 A code that the table does not have is ``UNHEARD_OF`` and fails closed: after a post the task counts
@@ -196,6 +197,18 @@ class AtPost(StrEnum):
     LOST = "lost"
 
 
+class AtLive(StrEnum):
+    """What a reply to a Live call says about its only task."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    """It ran and failed; what that cost is whatever the reply states."""
+    REFUSED = "refused"
+    NOT_TAKEN = "not_taken"
+    LOST = "lost"
+    """The answer is not here and will not come; perhaps it was paid."""
+
+
 class AtGet(StrEnum):
     """What task_get says about a task."""
 
@@ -268,6 +281,31 @@ def at_post(code: int | None, *, cost_nanousd: int | None) -> AtPost:
     if kind in _REJECTING | _NO_SUCH_PLACE or kind is StatusClass.NOT_CREATED_RESEND:
         return AtPost.NOT_TAKEN
     return AtPost.LOST
+
+
+def at_live(code: int | None, *, cost_nanousd: int | None) -> AtLive:
+    """What became of the task of a Live call, by its code and the cost stated for it.
+
+    50401 says that the API gave up waiting: the model may have answered, and been paid (API.md §5).
+    A refusal that states a cost above 0 contradicts itself, so nothing is known.
+    """
+    kind = lookup(code).kind
+    if kind is StatusClass.OK:
+        return AtLive.ANSWERED
+    if kind in _BROKEN:
+        return AtLive.LOST if kind is StatusClass.TIMEOUT_UNCERTAIN else AtLive.FAILED
+    if cost_nanousd is not None and cost_nanousd > 0:
+        return AtLive.LOST
+    if kind in {StatusClass.REFUSED_TASK, StatusClass.ELSEWHERE, StatusClass.NOT_OURS}:
+        return AtLive.REFUSED
+    if kind in _REJECTING | _NO_SUCH_PLACE or kind is StatusClass.NOT_CREATED_RESEND:
+        return AtLive.NOT_TAKEN
+    return AtLive.LOST
+
+
+def binds_account(code: int | None) -> bool:
+    """Whether *code*, said of one task, holds for every other call of the account as well."""
+    return lookup(code).kind in _ACCOUNT | _MONEY | _PACE | _NO_SUCH_PLACE
 
 
 _AT_GET: Final[dict[StatusClass, AtGet]] = {

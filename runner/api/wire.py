@@ -248,6 +248,11 @@ class Listed:
     """The API's words."""
     model: str | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether it was a Live call: nothing can be fetched under its id (API.md §3)."""
+        return self.url is not None and self.url.rstrip("/").endswith("/live")
+
 
 def encode_listing(start: datetime, end: datetime, *, offset: int, limit: int) -> bytes:
     """The body of an ``id_list`` for tasks posted from *start* to *end*, with their parameters."""

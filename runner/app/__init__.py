@@ -12,6 +12,7 @@ from runner.app.daemon import Watch, work
 from runner.app.dry import dry_run
 from runner.app.limits import Limits
 from runner.app.loading import load_job
+from runner.app.planning import Broken, Plan, plan_job
 from runner.app.running import refuse_twice, retry_run, run_job, run_jobs
 from runner.app.steps import Step, collect, submit
 from runner.app.values import (
@@ -22,6 +23,7 @@ from runner.app.values import (
     Reporter,
     RunOptions,
     RunSummary,
+    Spending,
     StepSummary,
     StopSwitch,
     Working,
@@ -31,15 +33,18 @@ from runner.app.whose import bears_tag
 
 __all__ = [
     "Account",
+    "Broken",
     "DryRun",
     "Failures",
     "Limits",
     "Loaded",
     "ModelList",
+    "Plan",
     "Progress",
     "Reporter",
     "RunOptions",
     "RunSummary",
+    "Spending",
     "Step",
     "StepSummary",
     "StopSwitch",
@@ -52,6 +57,7 @@ __all__ = [
     "dry_run",
     "list_models",
     "load_job",
+    "plan_job",
     "read_account",
     "refuse_twice",
     "retry_run",

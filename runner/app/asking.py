@@ -57,12 +57,20 @@ async def list_models(
     if missing := [provider for provider in wanted if provider not in known]:
         # To the millisecond, as it is kept.
         now = from_ms(to_ms(clock.now()))
-        async with free_calls(settings, clock=clock) as api:
-            for provider in missing:
-                models = tuple(await api.models(provider))
-                known[provider] = ModelList(provider=provider, models=models, asked_at=now)
-        cache.write(known)
+        try:
+            async with free_calls(settings, clock=clock, counted=False) as api:
+                for provider in missing:
+                    models = tuple(await api.models(provider))
+                    known[provider] = ModelList(provider=provider, models=models, asked_at=now)
+        finally:
+            # What came before a failure is kept, and so is what another process asked meanwhile.
+            cache.write(cache.read(now) | known)
     return [known[provider] for provider in wanted]
+
+
+def kept_models(*, settings: Settings, clock: Clock) -> dict[Provider, ModelList]:
+    """The lists that were asked for within the last day; nothing is asked for."""
+    return _Cache(settings).read(clock.now())
 
 
 class _Cache:

@@ -2,24 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date
 from functools import partial
 from typing import Final
 
 import structlog
 
 from runner.app.ending import reason_of
+from runner.app.gateways import needed_gateways
 from runner.app.limits import Limits
 from runner.app.opening import OwnStore, running_engine
 from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.steps import Step, with_store
-from runner.app.supervisor import may_post
+from runner.app.supervisor import look_ahead
 from runner.app.values import Working, WorkSummary
-from runner.errors import Exit, RunnerError, WrongInput, gravest
+from runner.errors import CredentialsRefused, Exit, RunnerError, WrongInput, gravest
 from runner.lifecycle import WAITING, State
 from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
 from runner.store.protocol import TaskStore
 from runner.store.values import RunStatus, StoreUnwritable
+from runner.task import Gateway
 
 log = structlog.get_logger()
 
@@ -48,7 +51,11 @@ class _Daemon:
     postings: list[Posting] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     """By run: why it is not posted, as it was told."""
+    keyless: set[tuple[int, Gateway]] = field(default_factory=set)
+    """Runs and the gateways that they wait for without credentials, as it was told."""
     ended_before: int = 0
+    day: date | None = None
+    """The UTC day on which it looked last."""
 
 
 async def work(step: Step, limits: Limits, watch: Watch, *, drain: bool = False) -> WorkSummary:
@@ -67,7 +74,12 @@ async def _work(
 ) -> WorkSummary:
     began = step.clock.monotonic()
     ended_before = _ended(await own.store.counts())
-    async with running_engine(step.settings, own, clock=step.clock) as engine:
+    unfinished = [run.id for run in await own.store.unfinished_runs()]
+    needs = await needed_gateways(own.store, unfinished, late_answers=False, clock=step.clock)
+    # A run that is loaded later may need any of them.
+    async with running_engine(
+        step.settings, own, clock=step.clock, needs=needs, welcome=tuple(Gateway)
+    ) as engine:
         daemon = _Daemon(engine, limits, watch, drain, ended_before=ended_before)
         watch.ready()
         await run_stages(
@@ -79,6 +91,7 @@ async def _work(
             ],
             until=partial(_until_over, daemon),
             stop=step.stop,
+            tell=step.reporter.note,
         )
         left = await _unfinished(own.store)
         reasons = [reason for each in left if (reason := reason_of(engine.signals, each))]
@@ -108,10 +121,21 @@ async def _until_over(daemon: _Daemon) -> None:
         else:
             busy += engine.signals.in_flight
             _take_up(daemon, left)
+            await _tell_of_missing_keys(daemon)
             daemon.watch.progress(_working(daemon, left, counts))
-            if daemon.drain and not busy and not any(_can_move(daemon, each) for each in left):
+            still = not daemon.drain or busy or await _any_can_move(daemon, left)
+            if not still and await _unchanged(engine, left):
                 return
         await engine.rest(LOOK_EVERY_S)
+
+
+async def _unchanged(engine: Engine, left: list[RunStatus]) -> bool:
+    """Whether nothing has moved since *left* was read, so that what was seen is of one moment."""
+    try:
+        return await _unfinished(engine.store) == left
+    except StoreUnwritable as error:
+        log.warning("daemon.store_not_read", error=error.what)
+        return False
 
 
 def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
@@ -130,18 +154,52 @@ def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
                 daemon.watch.warn(error)
             continue
         daemon.refused.pop(run.id, None)
-        if before.get(run.id, ceiling) != ceiling:
-            # A budget was raised: there may be room again.
-            daemon.engine.signals.shortages.pop(run.id, None)
+        another_day = _day(daemon) != daemon.day
+        if before.get(run.id, ceiling) != ceiling or another_day:
+            # A budget was raised, or a day's begins anew: there may be room again.
+            daemon.engine.signals.forget_shortages(run.id)
         postings.append(Posting(run=run, ceiling=ceiling))
     daemon.postings[:] = postings
+    daemon.day = _day(daemon)
 
 
-def _can_move(daemon: _Daemon, status: RunStatus) -> bool:
-    if any(status.states[each] for each in (State.POSTED, State.POSTING, State.UNKNOWN)):
+async def _tell_of_missing_keys(daemon: _Daemon) -> None:
+    """Say once of each run that was loaded meanwhile what it waits for in vain."""
+    engine = daemon.engine
+    for posting in daemon.postings:
+        try:
+            waiting = await engine.store.waiting_to_post(posting.run.id, now=engine.clock.now())
+        except StoreUnwritable as error:
+            log.warning("daemon.store_not_read", error=error.what)
+            return
+        for gateway in {each.gateway for each in waiting} - engine.live.keys():
+            if (posting.run.id, gateway) not in daemon.keyless:
+                daemon.keyless.add((posting.run.id, gateway))
+                daemon.watch.warn(_without_key(posting, gateway))
+
+
+def _without_key(posting: Posting, gateway: Gateway) -> CredentialsRefused:
+    aisa = gateway is Gateway.AISA
+    return CredentialsRefused(
+        f"tasks of {posting.run.name} wait: there was no {'key' if aisa else 'login'} for "
+        f"{'AIsa' if aisa else 'the API'} when this start began",
+        why="the other tasks go on",
+        how=f"export {'AISA_API_KEY_FILE=…' if aisa else 'DATAFORSEO_LOGIN=… …_PASSWORD_FILE=…'} "
+        "and start runner work again",
+    )
+
+
+def _day(daemon: _Daemon) -> date:
+    return daemon.engine.clock.now().astimezone(UTC).date()
+
+
+async def _any_can_move(daemon: _Daemon, left: list[RunStatus]) -> bool:
+    out = (State.POSTED, State.POSTING, State.UNKNOWN)
+    if any(status.states[each] for status in left for each in out):
         return True
-    postable = status.states[State.PENDING] > status.held and status.run.id not in daemon.refused
-    return postable and may_post(daemon.engine, status)
+    runs = [each.run.id for each in left if each.run.id not in daemon.refused]
+    sendable = await look_ahead(daemon.engine, runs)
+    return sendable is None or any(sendable.values())
 
 
 async def _unfinished(store: TaskStore) -> list[RunStatus]:

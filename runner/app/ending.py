@@ -1,14 +1,21 @@
 """How a start ended: the exit code, computed from the store and from what stopped the stages."""
 
+import shlex
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from runner.app.values import RunOptions, StopSwitch
 from runner.errors import Exit, MoneyStopped, RunnerError, TryLater, gravest
 from runner.lifecycle import UNSUCCESSFUL, WAITING, State
-from runner.money import short
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR, short
 from runner.pipeline.engine import Signals
 from runner.store.reconciling import Incident
 from runner.store.values import Idle, RunStatus
+
+LEAST_RESERVE: Final = ADVANCE + BASE_PRICE_STANDARD
+"""Nothing is known of a run's prices before its first answer but what posting takes."""
+
+RESERVES_OF_ROOM: Final = 10
 
 
 def exit_of(
@@ -48,8 +55,10 @@ class Unsaved(RunnerError):
     exit_code = Exit.NOT_FINISHED
 
 
-def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
-    """What kept the start from going on, if anything did."""
+def reason_of(
+    signals: Signals, status: RunStatus, *, limit: int | None = None
+) -> RunnerError | None:
+    """What kept the start from going on, if anything did; *limit*: it read so many rows only."""
     if signals.fatal is not None:
         return signals.fatal
     pending = status.states[State.PENDING] - status.held
@@ -57,10 +66,12 @@ def reason_of(signals: Signals, status: RunStatus) -> RunnerError | None:
         return signals.blocked
     if signals.withheld is not None and status.states[State.POSTED]:
         return signals.withheld
-    if pending and not signals.room(status.run.id):
-        return _limit_reached(signals.no_room(status.run.id), pending)
+    if pending and signals.short_of(status.run.id) is not None:
+        return _limit_reached(signals, status, pending, limit)
     if not waiting(status):
         return None
+    if pending and signals.halted:
+        return next(iter(signals.halted.values()))
     if not signals.reached and (signals.unreachable is not None or signals.calls):
         trouble = signals.unreachable
         return TryLater(
@@ -100,11 +111,56 @@ def incidents_note(incidents: Sequence[Incident]) -> str | None:
     return f"{len(incidents):,} {are} open, {short(total)}: runner incidents"
 
 
-def _limit_reached(short_of: Idle | None, pending: int) -> MoneyStopped:
-    hold = short_of is Idle.HOLD
-    which, flag = ("max_hold_usd", "--max-hold") if hold else ("budget_usd", "--budget")
+_NAMES: Final = {
+    Idle.BUDGET: "budget_usd",
+    Idle.HOLD: "max_hold_usd",
+    Idle.DAY: "budget_usd_per_day",
+    Idle.BALANCE: "balance_floor_usd",
+}
+_WHY: Final = {
+    Idle.HOLD: "reserved and at-risk money together would pass it",
+    Idle.DAY: "what was posted today (UTC) has cost, and may cost, as much as is allowed",
+    Idle.BALANCE: "the balance, less what may still be charged, would fall below it",
+}
+
+
+def _limit_reached(
+    signals: Signals, status: RunStatus, pending: int, limit: int | None
+) -> MoneyStopped:
+    short_of = signals.short_of(status.run.id) or Idle.BUDGET
+    name, run = _NAMES[short_of], status.run
+    command = "the same command again"
+    if run.source:
+        key = ["--run", run.key] if run.key else []
+        rows = ["--limit", str(limit)] if limit is not None else []
+        command = shlex.join(["runner", "run", run.source, *key, *rows])
+    again = f"then: {command}"
+    match short_of:
+        case Idle.HOLD:
+            how = f"raise it in the job file, {again}   (or at once: --max-hold USD)"
+        case Idle.DAY:
+            how = f"after 00:00 UTC: {command}   (or raise it in the job file first)"
+        case Idle.BALANCE:
+            how = f"top up the account, or lower it in the job file, {again}"
+        case _:
+            enough = f"--budget {_enough(status, pending)}"
+            how = f"{command} {enough}   (or raise it in the job file)"
+            if not run.source:
+                how = f"{command}, with {enough}"
+    why = _WHY.get(short_of, "charged, reserved and at-risk money together would pass it")
+    if short_of is Idle.BALANCE and (signals.balance is None or signals.balance.stated is None):
+        why = "the API does not state the balance"
     return MoneyStopped(
-        f"{which} leaves no room for another task; {pending:,} are not posted",
-        why="charged, reserved and at-risk money together would pass it",
-        how=f"raise {which} in the job file (or with {flag}), then start it again",
+        f"{name} leaves no room for another task; {pending:,} are not posted", why=why, how=how
     )
+
+
+def _enough(status: RunStatus, pending: int) -> str:
+    """A budget in dollars that would do, if the rest costs what its like has cost so far."""
+    money, done = status.money, status.states[State.COMPLETED]
+    each = -(-money.charged // done) if done else 0
+    each = max(each, LEAST_RESERVE if not done else 0)
+    # A little more than that: a task is only posted while its whole reserve fits in.
+    rest = each * pending * 11 // 10 + RESERVES_OF_ROOM * max(each, LEAST_RESERVE)
+    needed = money.charged + money.reserved + money.at_risk + rest
+    return f"{-(-needed // NANOS_PER_DOLLAR)}"

@@ -1,13 +1,18 @@
 """The limits of runs that nobody names a job file for: what `submit` and `work` must know."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 from runner.app.starting import ceiling_of
 from runner.errors import WrongInput
 from runner.jobfile import Overrides, load_job
+from runner.jobfile.job import CONFIRM_ABOVE
 from runner.money import nanos
 from runner.store.values import Ceiling, Run
+
+_Known = tuple[Ceiling, int]
+"""A job's limits, and the amount above which a person is asked."""
 
 
 class Limits:
@@ -16,7 +21,7 @@ class Limits:
     def __init__(self, workspace: Path, overrides: Overrides | None = None) -> None:
         self._workspace = workspace
         self._overrides = overrides or Overrides()
-        self._known: dict[str, tuple[int, Ceiling]] = {}
+        self._known: dict[str, tuple[int, _Known]] = {}
 
     def of(self, run: Run) -> Ceiling:
         """What the job file of *run* allows to be spent and held; of a data file, what was given
@@ -25,9 +30,28 @@ class Limits:
         Raises:
             WrongInput: the job file is gone, broken, or another job's now: nothing says the limits.
         """
+        ceiling, _ = self._of(run)
+        given = self._overrides
+        # What the latest start of the run was given goes before its job file, too.
+        if given.budget_usd is None and run.given_budget is not None:
+            ceiling = replace(ceiling, budget=run.given_budget)
+        if given.max_hold_usd is None and run.given_hold is not None:
+            ceiling = replace(ceiling, hold=run.given_hold)
+        return ceiling
+
+    def confirm_above(self, run: Run) -> int:
+        """Above which amount a person is asked before tasks of *run* are posted, nano-dollars.
+
+        Raises:
+            WrongInput: as ``of``.
+        """
+        return self._of(run)[1]
+
+    def _of(self, run: Run) -> "_Known":
         if not run.source:
             given = self._overrides
-            return Ceiling(budget=_nanos(given.budget_usd), hold=_nanos(given.max_hold_usd))
+            ceiling = Ceiling(budget=_nanos(given.budget_usd), hold=_nanos(given.max_hold_usd))
+            return ceiling, CONFIRM_ABOVE
         try:
             changed_at = Path(run.source).stat().st_mtime_ns
         except OSError as error:
@@ -38,14 +62,14 @@ class Limits:
             self._known[run.source] = known
         return known[1]
 
-    def _read(self, run: Run) -> Ceiling:
+    def _read(self, run: Run) -> "_Known":
         try:
             job = load_job(run.source, workspace=self._workspace, overrides=self._overrides)
         except WrongInput as error:
             raise _unknown(run, error.what) from error
         if job.name != run.job:
             raise _unknown(run, f"it is the job {job.name} now")
-        return ceiling_of(job)
+        return ceiling_of(job), job.confirm_above_nanousd
 
 
 def _nanos(amount: Decimal | None) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+from runner.app.models import check_models
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.stopping import store_may_be_full, unless_stopped
 from runner.app.values import Loaded, Reporter, RunOptions, StopSwitch
@@ -114,7 +115,9 @@ async def load_job(
     async def work() -> Loaded:
         async with open_store(settings.store, clock=clock) as store:
             planned = await plan_run(store, job, options, settings, clock)
-            (source,) = await check_inputs([(job, planned, options)], reporter)
+            parts = [(job, planned, options)]
+            (source,) = await check_inputs(parts, reporter)
+            await check_models(store, parts, reporter, settings=settings, clock=clock)
             run, report = await queue(
                 store, job, planned, source, options, settings=settings, clock=clock
             )

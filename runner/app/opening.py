@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +12,12 @@ from typing import Final
 import anyio
 import structlog
 
-from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport
+from runner.api.calls import BeforeCall, CallKind
 from runner.api.client import LlmResponses
+from runner.app.gateways import lesson, live_gateways
 from runner.app.hosts import host_of
 from runner.clock import Clock, from_ms, to_ms
-from runner.errors import StoreBroken, TryLater
+from runner.errors import RunnerError, StoreBroken, TryLater
 from runner.failpoints import Point, hit
 from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
 from runner.pipeline.engine import Engine, Signals
@@ -26,6 +27,7 @@ from runner.store.mark import Mark
 from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import StoreUnwritable
+from runner.task import Gateway
 
 log = structlog.get_logger()
 
@@ -99,34 +101,51 @@ async def held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
 
 @asynccontextmanager
 async def running_engine(
-    settings: Settings, own: OwnStore, *, clock: Clock
+    settings: Settings,
+    own: OwnStore,
+    *,
+    clock: Clock,
+    needs: Collection[Gateway] = (Gateway.DATAFORSEO,),
+    welcome: Collection[Gateway] = (),
 ) -> AsyncIterator[Engine]:
     """An engine on the store, ready to call the API; with ``--api sim`` it brings its own.
 
+    It calls the gateways that it *needs*, and of those that are *welcome* the ones that there are
+    credentials for.
+
     Raises:
-        CredentialsRefused: login or password is missing.
+        CredentialsRefused: login, password or key of a gateway that is needed is missing.
         WrongInput: the store belongs to another account.
     """
-    credentials = settings.credentials()
+    reached = [each for each in Gateway if each in needs or _has_key(settings, each, welcome)]
+    standard = Gateway.DATAFORSEO in reached
+    login, password = "", ""
+    if standard:
+        credentials = settings.credentials()
+        login, password = credentials.login, credentials.password
     signals = Signals()
     async with AsyncExitStack() as stack:
-        base_url = settings.api.base_url
-        if base_url is None:
-            base_url = await stack.enter_async_context(_simulator(settings.store, settings))
-        account = await own.store.bind_account(
-            gateway=_GATEWAY,
-            base_url=settings.api.base_url or str(ApiKind.SIM),
-            login=credentials.login,
-        )
+        simulator = None
+        if settings.api.base_url is None:
+            simulator = await stack.enter_async_context(_simulator(settings.store, settings))
+        base_url = settings.api.base_url or simulator
+        assert base_url is not None, "there is an address, or a simulator with one"
         pacer = Pacer(settings.calls_per_minute, clock)
+        live = await live_gateways(
+            stack, settings, own.store, reached, pacer, signals, simulator, clock
+        )
+        if standard:
+            account = live[Gateway.DATAFORSEO].account
+        else:
+            account = next(iter(live.values())).account
         turn = Turn(own.store, account, pacer, signals, clock)
         api = LlmResponses(
             base_url=base_url,
-            login=credentials.login,
-            password=credentials.password,
+            login=login,
+            password=password,
             post_timeout_s=settings.post_timeout_seconds,
             before_call=turn.take,
-            after_call=_lesson(pacer, signals, clock),
+            after_call=lesson(pacer, signals, clock, Gateway.DATAFORSEO),
             clock=clock,
         )
         yield Engine(
@@ -140,14 +159,30 @@ async def running_engine(
             post_timeout=timedelta(seconds=settings.post_timeout_seconds),
             settle=timedelta(seconds=settings.settle_seconds),
             signals=signals,
+            standard=standard,
+            live=live,
         )
 
 
+def _has_key(settings: Settings, gateway: Gateway, welcome: Collection[Gateway]) -> bool:
+    """Whether *gateway* is welcome, and there is what it takes to call it."""
+    if gateway not in welcome:
+        return False
+    try:
+        settings.aisa() if gateway is Gateway.AISA else settings.credentials()
+    except RunnerError:
+        return False
+    return True
+
+
 @asynccontextmanager
-async def free_calls(settings: Settings, *, clock: Clock) -> AsyncIterator[LlmResponses]:
+async def free_calls(
+    settings: Settings, *, clock: Clock, counted: bool = True
+) -> AsyncIterator[LlmResponses]:
     """The API for a few free calls beside an engine that may be at work: no lock, no store made.
 
-    Calls of a kind that has a limit of its own are counted in the store, if there is one.
+    Calls of a kind that has a limit of its own are *counted* in the store, if there is one; where
+    none such is made the store is left alone.
 
     Raises:
         CredentialsRefused: login or password is missing.
@@ -165,7 +200,7 @@ async def free_calls(settings: Settings, *, clock: Clock) -> AsyncIterator[LlmRe
             await pacer.take(Priority(priority))
 
         before_call: BeforeCall = take
-        if settings.store.exists():
+        if counted and settings.store.exists():
             store = await stack.enter_async_context(open_store(settings.store, clock=clock))
             account = await store.bind_account(
                 gateway=_GATEWAY,
@@ -269,19 +304,3 @@ class Turn:
             hit(Point.CALL_NOTED)
         except StoreUnwritable as error:
             log.warning("account.call_not_noted", kind=kind, error=error.what)
-
-
-def _lesson(pacer: Pacer, signals: Signals, clock: Clock) -> AfterCall:
-    def after_call(report: CallReport) -> None:
-        # A reply without the API's code may be a proxy's, with a time of its own.
-        if report.code is not None:
-            signals.see_time(
-                report.server_date,
-                asked_at=clock.monotonic() - report.took_s,
-                took_s=report.took_s,
-                wall=clock.now(),
-            )
-        if report.kind in {CallKind.TASK_POST, CallKind.TASK_GET}:
-            pacer.observe(report.limit, report.remaining, waited_s=report.took_s)
-
-    return after_call

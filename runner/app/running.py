@@ -7,8 +7,11 @@ from functools import partial
 
 from runner.app.ending import exit_of, incidents_note, quarantine_note, reason_of
 from runner.app.exporting import check_export, export_job_run
+from runner.app.gateways import needed_gateways
 from runner.app.loading import check_inputs, queue
+from runner.app.models import check_models
 from runner.app.opening import OwnStore, own_store, running_engine
+from runner.app.spending import confirm_spending
 from runner.app.starting import ceiling_of, plan_run
 from runner.app.stopping import store_may_be_full, unless_stopped
 from runner.app.supervisor import supervise
@@ -106,12 +109,15 @@ async def run_jobs(
                 check_export(job, run, options)
             planned.append((job, run, options))
         sources = await check_inputs(planned, reporter)
+        await check_models(store, planned, reporter, settings=settings, clock=clock)
         parts = []
         for (job, run, options), source in zip(planned, sources, strict=True):
             begun, load = await queue(
                 store, job, run, source, options, settings=settings, clock=clock
             )
             parts.append(Part(job=job, options=options, run=begun, load=load))
+        for part in parts:
+            await _agree(store, part, settings)
         return parts
 
     return await _carry_out(start, jobs[0][1], prepare)
@@ -153,10 +159,21 @@ async def retry_run(
 
     async def prepare(store: SqliteStore) -> list[Part]:
         retried = await store.retry(run.id, which, now=clock.now(), dry=False)
-        return [Part(job=job, options=options, run=run, retried=retried)]
+        part = Part(job=job, options=options, run=run, retried=retried)
+        await _agree(store, part, settings)
+        return [part]
 
     (summary,) = await _carry_out(start, options, prepare)
     return summary
+
+
+async def _agree(store: SqliteStore, part: Part, settings: Settings) -> None:
+    """Keep the limits that this start was given, and have what it may spend agreed to."""
+    run, options = part.run, part.options
+    if (run.given_budget, run.given_hold) != (options.given_budget, options.given_hold):
+        await store.remember_limits(run.id, options.given_budget, options.given_hold)
+    above = part.job.confirm_above_nanousd
+    await confirm_spending(store, run, above, options.confirm, settings)
 
 
 async def _carry_out(
@@ -218,7 +235,8 @@ async def _summary(start: Start, store: SqliteStore, before: _Before, began: flo
     for note in (quarantine_note(status), incidents_note(await store.incidents())):
         if note is not None:
             start.reporter.note(note)
-    reason = reason_of(start.signals, status) if start.signals else None
+    limit = part.options.limit
+    reason = reason_of(start.signals, status, limit=limit) if start.signals else None
     return RunSummary(
         status=status,
         others=tuple(changed),
@@ -240,7 +258,10 @@ def _can_move(status: RunStatus) -> bool:
 
 
 async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answers: bool) -> None:
-    async with running_engine(start.settings, own, clock=start.clock) as engine:
+    needs = await needed_gateways(
+        own.store, [part.run.id for part in parts], late_answers=late_answers, clock=start.clock
+    )
+    async with running_engine(start.settings, own, clock=start.clock, needs=needs) as engine:
         start.signals = engine.signals
         await supervise(
             engine,

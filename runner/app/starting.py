@@ -1,5 +1,6 @@
 """Which run a start belongs to, and what loading makes of it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,25 +10,43 @@ from runner.clock import Clock
 from runner.errors import WrongInput
 from runner.jobfile.job import Job
 from runner.lifecycle import WAITING
-from runner.money import ADVANCE, BASE_PRICE_STANDARD
+from runner.money import ADVANCE, BASE_PRICE_LIVE, BASE_PRICE_STANDARD
 from runner.settings import Settings
 from runner.store.protocol import TaskStore
 from runner.store.values import Ceiling, Run
-from runner.task import Target
+from runner.task import Method, Target
 
 ASSUME_EXPENSIVE: Final = 50_000_000
-"""Reserve of an attempt with web search or reasoning: $0.05 (DESIGN.md §5)."""
+"""Reserve of an attempt with web search, reasoning or Live: $0.05 (DESIGN.md §5)."""
 
 
-def reserve_of(target: Target) -> int:
-    """What is set aside for one attempt, in nano-dollars. The advance is no ceiling."""
-    assumed = ASSUME_EXPENSIVE if parameters.expensive(target.parameters) else 0
-    return max(ADVANCE + BASE_PRICE_STANDARD, assumed)
+def least_price(method: Method) -> int:
+    """What the API takes for a task at once, in nano-dollars (API.md §5 Cost)."""
+    return BASE_PRICE_LIVE if method is Method.LIVE else ADVANCE + BASE_PRICE_STANDARD
+
+
+def reserve_of(target: Target, *, columns: Sequence[str] = (), assumed: int | None = None) -> int:
+    """The least that is set aside for one attempt, in nano-dollars: the advance is no ceiling.
+
+    *columns* override request fields row by row; *assumed* is what the job says an answer costs.
+    The store sets aside more where answers of this kind have cost more.
+    """
+    method = target.endpoint.method
+    if assumed is None:
+        asked = (target.parameters, dict.fromkeys(columns, True))
+        dear = method is Method.LIVE or any(map(parameters.expensive, asked))
+        assumed = ASSUME_EXPENSIVE if dear else 0
+    return max(least_price(method), assumed)
 
 
 def ceiling_of(job: Job) -> Ceiling:
     """The limits on a run's money that the job sets."""
-    return Ceiling(budget=job.budget_nanousd, hold=job.max_hold_nanousd)
+    return Ceiling(
+        budget=job.budget_nanousd,
+        hold=job.max_hold_nanousd,
+        day=job.day_budget_nanousd,
+        floor=job.balance_floor_nanousd,
+    )
 
 
 async def plan_run(
@@ -75,8 +94,15 @@ async def begin_run(store: TaskStore, job: Job, planned: Run, clock: Clock) -> R
         fresh=planned.fresh,
         api=planned.api,
         key_columns=planned.key_columns,
-        targets=[(target, reserve_of(target)) for target in job.targets],
+        targets=[
+            (
+                target,
+                reserve_of(target, columns=job.input.parameters, assumed=job.assume_nanousd),
+            )
+            for target in job.targets
+        ],
         tries=job.tries,
+        live_resend=job.live_resend,
         source=planned.source,
         now=clock.now(),
     )

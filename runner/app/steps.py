@@ -7,12 +7,14 @@ from functools import partial
 from typing import TypeVar
 
 from runner.app.ending import reason_of
+from runner.app.gateways import needed_gateways
 from runner.app.limits import Limits
 from runner.app.opening import OwnStore, own_store, running_engine
+from runner.app.spending import confirm_spending
 from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.stopping import store_may_be_full, unless_stopped
-from runner.app.supervisor import LOOK_EVERY_S, look, may_post, progress_of
-from runner.app.values import Reporter, StepSummary, StopSwitch
+from runner.app.supervisor import LOOK_EVERY_S, look, look_ahead, progress_of
+from runner.app.values import Confirm, Reporter, StepSummary, StopSwitch
 from runner.clock import Clock
 from runner.errors import Exit, RunnerError, gravest
 from runner.lifecycle import State
@@ -39,7 +41,14 @@ class Step:
     wait_lock_s: float = 0.0
 
 
-async def submit(step: Step, choose: Choose, limits: Limits, *, limit: int | None) -> StepSummary:
+async def submit(
+    step: Step,
+    choose: Choose,
+    limits: Limits,
+    *,
+    limit: int | None,
+    confirm: Confirm | None = None,
+) -> StepSummary:
     """Post what is due of the chosen runs, at most *limit* tasks, and leave.
 
     Raises:
@@ -48,11 +57,16 @@ async def submit(step: Step, choose: Choose, limits: Limits, *, limit: int | Non
         CredentialsRefused: login or password is missing.
         StoreBroken: the store cannot be used.
     """
-    return await with_store(step, partial(_submit, step, choose, limits, limit))
+    return await with_store(step, partial(_submit, step, choose, limits, limit, confirm))
 
 
 async def _submit(
-    step: Step, choose: Choose, limits: Limits, limit: int | None, own: OwnStore
+    step: Step,
+    choose: Choose,
+    limits: Limits,
+    limit: int | None,
+    confirm: Confirm | None,
+    own: OwnStore,
 ) -> StepSummary:
     before = await _statuses(own.store, choose)
     to_do = [each for each in before if each.states[State.PENDING] > each.held]
@@ -60,7 +74,14 @@ async def _submit(
     doubtful = any(each.states[State.UNKNOWN] for each in before)
     if not (postings or doubtful) or step.stop.exit is not None:
         return _summary(before, before, step.stop)
-    async with running_engine(step.settings, own, clock=step.clock) as engine:
+    for each in to_do:
+        above = limits.confirm_above(each.run)
+        asking = partial(confirm_spending, own.store, each.run, above, confirm, step.settings)
+        await unless_stopped(step.stop, partial(asking, most=limit))
+    needs = await needed_gateways(
+        own.store, [each.run.id for each in to_do], late_answers=False, clock=step.clock
+    )
+    async with running_engine(step.settings, own, clock=step.clock, needs=needs) as engine:
         poster = Poster(engine, postings, most=limit)
         await run_stages(
             engine,
@@ -69,12 +90,13 @@ async def _submit(
                 _until_posted, step.reporter, engine, poster, [each.run.id for each in before]
             ),
             stop=step.stop,
+            tell=step.reporter.note,
         )
         after = [await own.store.status(each.run.id) for each in before]
-        summary = _summary(before, after, step.stop, engine.signals, posts=poster.posts)
+        summary = _summary(before, after, step.stop, engine.signals, posts=poster.quota.posts)
         left = any(each.states[State.PENDING] > each.held for each in after)
         doubtful = any(each.states[State.UNKNOWN] for each in after)
-        if doubtful or (left and poster.left != 0):
+        if doubtful or (left and poster.quota.left != 0):
             summary = replace(summary, exit=gravest([summary.exit, Exit.NOT_FINISHED]))
         return summary
 
@@ -91,18 +113,15 @@ async def _until_posted(
         signals = engine.signals
         stuck = signals.unreachable is not None or signals.unlisted is not None
         if statuses is not None and not busy:
-            due = any(_due(engine, each) for each in statuses)
+            sendable = await look_ahead(engine, runs)
+            now = engine.clock.now()
+            # What waits for its backoff is left.
+            due = sendable is None or any(at <= now for each in sendable.values() for at in each)
             # What is in doubt is looked for once; how that ends may take longer than a step.
             looked = signals.reconciled or not any(each.states[State.UNKNOWN] for each in statuses)
-            if stuck or (looked and (poster.left == 0 or not due)):
+            if stuck or (looked and (poster.quota.left == 0 or not due)):
                 return
         await engine.rest(LOOK_EVERY_S)
-
-
-def _due(engine: Engine, status: RunStatus) -> bool:
-    """Whether a task of the run could be posted now; one that waits for its backoff is left."""
-    due_at = status.next_due_at
-    return due_at is not None and due_at <= engine.clock.now() and may_post(engine, status)
 
 
 async def collect(step: Step, choose: Choose, *, wait_s: float) -> StepSummary:

@@ -9,6 +9,7 @@ a stage failed ......................... the same, then its error
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -49,6 +50,7 @@ async def supervise(
         ],
         until=partial(_until_over, engine, postings, options, reporter, late_answers),
         stop=stop,
+        tell=reporter.note,
     )
 
 
@@ -70,7 +72,13 @@ async def _until_over(
         if statuses is not None:
             for status in statuses:
                 reporter.progress(progress_of(engine, status, elapsed_s))
-            if not busy and all(_over(engine, each, options, late_answers) for each in statuses):
+            sendable = None if busy else await look_ahead(engine, runs)
+            over = sendable is not None and all(
+                _over(engine, each, sendable[each.run.id], options, late_answers)
+                for each in statuses
+            )
+            # Both looks must be of one moment: nothing has moved from the one to the other.
+            if over and await look(engine, runs) == statuses:
                 return
         if 0 < options.wait_s <= elapsed_s:
             return
@@ -86,13 +94,37 @@ async def look(engine: Engine, runs: Sequence[int]) -> list[RunStatus] | None:
         return None
 
 
-def _over(engine: Engine, status: RunStatus, options: RunOptions, late_answers: bool) -> bool:
-    if _nothing_left(engine, status, late_answers):
+async def look_ahead(engine: Engine, runs: Sequence[int]) -> dict[int, list[datetime]] | None:
+    """By run: when pending tasks are due, those that can be sent for now; None as ``look``.
+
+    No room for more money lasts until answers come in.
+    """
+    now, found = engine.clock.now(), {}
+    try:
+        for run in runs:
+            waiting = await engine.store.waiting_to_post(run, now=now)
+            found[run] = [at for endpoint, at in waiting.items() if engine.may_send(run, endpoint)]
+    except StoreUnwritable as error:
+        log.warning("supervisor.queue_not_read", error=error.what)
+        return None
+    return found
+
+
+def _over(
+    engine: Engine,
+    status: RunStatus,
+    sendable: Sequence[datetime],
+    options: RunOptions,
+    late_answers: bool,
+) -> bool:
+    if _nothing_left(engine, status, sendable, late_answers):
         return True
-    return options.wait_s == 0 and _gone_through(engine, status)
+    return options.wait_s == 0 and _gone_through(engine, status, sendable)
 
 
-def _nothing_left(engine: Engine, status: RunStatus, late_answers: bool) -> bool:
+def _nothing_left(
+    engine: Engine, status: RunStatus, sendable: Sequence[datetime], late_answers: bool
+) -> bool:
     """Whether no task of the run can move any more in this start."""
     states = status.states
     if states[State.POSTING] or states[State.POSTED] or states[State.UNKNOWN]:
@@ -101,18 +133,10 @@ def _nothing_left(engine: Engine, status: RunStatus, late_answers: bool) -> bool
         return False
     if engine.signals.extras_found:
         return False
-    postable = states[State.PENDING] - status.held
-    return postable == 0 or not may_post(engine, status)
+    return not sendable
 
 
-def may_post(engine: Engine, status: RunStatus) -> bool:
-    """Whether posting can go on for now. No room for more money lasts until answers come in."""
-    signals = engine.signals
-    held_back = signals.blocked is not None or signals.too_doubtful
-    return not held_back and signals.room(status.run.id)
-
-
-def _gone_through(engine: Engine, status: RunStatus) -> bool:
+def _gone_through(engine: Engine, status: RunStatus, sendable: Sequence[datetime]) -> bool:
     """Whether what is due now was posted, and what is ready now collected: for ``--wait 0``."""
     signals = engine.signals
     if signals.unreachable is not None or signals.unwritable is not None:
@@ -121,8 +145,8 @@ def _gone_through(engine: Engine, status: RunStatus) -> bool:
         return True
     if status.states[State.UNKNOWN] and not signals.reconciled:
         return False
-    due = status.next_due_at is not None and status.next_due_at <= engine.clock.now()
-    return signals.collected and not (due and may_post(engine, status))
+    now = engine.clock.now()
+    return signals.collected and not any(at <= now for at in sendable)
 
 
 def progress_of(engine: Engine, status: RunStatus, elapsed_s: float) -> Progress:

@@ -1,6 +1,6 @@
 """What a start of a job is told, tells, and ends with."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ import anyio
 from runner.errors import Exit, Problem, RunnerError
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
+from runner.reports.estimate import Range
 from runner.store.values import Decision, Run, RunStatus
 
 
@@ -27,6 +28,24 @@ class Failures:
         if self.percent is not None:
             return unsuccessful * 100 > self.percent * tasks
         return unsuccessful > self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What posting the tasks of a run would take, for a person to agree to."""
+
+    run: Run
+    tasks: int
+    hold: int
+    """Taken from the balance until answers are in, nano-dollars."""
+    cost: Range | None
+    """None where this store knows of no such answer."""
+    careful: int
+    """The hold, or the expected cost if greater; what is reserved where nothing is expected."""
+
+
+Confirm = Callable[[Spending], None]
+"""Returns if a person agrees; raises if not, or if there is nobody to ask. May take its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +66,19 @@ class RunOptions:
     """Another run than the one that a start belongs to now."""
     skip_bad: Path | None = None
     changed: Decision | None = None
+    trust_docs: bool = False
+    """Ask a model in a way that the API's pages allow, though its list of models says no."""
     failures: Failures = field(default_factory=Failures)
     export: bool = True
     raw_cells: bool = False
     """Leave cells of a CSV that begin like formulas as they are."""
     force: bool = False
     """Overwrite files that are not this job's own earlier exports."""
+    given_budget: int | None = None
+    """What the command line says instead of the job, kept with the run, nano-dollars."""
+    given_hold: int | None = None
+    confirm: Confirm | None = field(default=None, repr=False, compare=False)
+    """Who is asked before much is spent; None asks nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

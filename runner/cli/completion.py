@@ -189,7 +189,8 @@ def _settings(session: Session) -> "Settings":
     from runner.settings import Settings
 
     # A password is not needed here, and reading it may take long, or ask for a finger.
-    environ = {k: v for k, v in session.environ.items() if not k.startswith("DATAFORSEO_PASSWORD")}
+    secret = ("DATAFORSEO_PASSWORD", "AISA_API_KEY")
+    environ = {k: v for k, v in session.environ.items() if not k.startswith(secret)}
     flags = {"api": session.shared.api, "store": session.shared.store}
     return Settings.load(environ=environ, flags=flags, workspace=_folder(session))
 

@@ -24,9 +24,13 @@ file = "../data/brands.csv"        # relative to this file; .csv .tsv .jsonl .js
 # delimiter = ";"                  # one character, or comma, semicolon, tab, pipe; default: seen
 # key = ["brand", "market"]        # columns that name a row for ever; default: the prompt's
 # parameters = ["temperature"]     # columns that change a request field in their row
+# questions = { file = "../data/questions.csv", key = "qid" }    # a second table, up to 10,000 rows
 
 [prompt]
 column = "prompt"                  # where the question stands; in JSON also a path: "turns.0"
+# template = "{{question}} Brand: {{brand}}. Market: {{market|worldwide}}."    # instead of column
+# combine = "cross"                # each row with each question; "zip": side by side
+# follow_up = "turns.1"            # a second question, asked when the first is answered
 # message_chain = "chain"          # JSON: the field with the conversation before it
 # samples = 1                      # ask each question so many times, on purpose
 
@@ -43,19 +47,25 @@ max_output_tokens = 1024           # an answer's length, up to 4096; default 204
 # use_reasoning = true             # not chat_gpt, where the model decides
 
 [[targets]]                        # one for each model to ask; required, as are these two
-provider = "claude"                # chat_gpt, claude, gemini
+provider = "claude"                # chat_gpt, claude, gemini, perplexity
 model = "claude-sonnet-4-0"
 # name = "claude"                  # in results; default: provider/model/method/gateway
-# method = "standard"              # answers within 72 hours
-# gateway = "dataforseo"
+# where = { market = ["DE", "AT"] }    # ask it only rows with these cells
+# method = "standard"              # answers within 72 hours; "live": in the same call, dearer
+# gateway = "dataforseo"           # or "aisa"; perplexity and aisa are live only
 # temperature = 0.5                # any field of [request]; here it goes before what stands there
 
 [limits]                           # see: runner help budgets
 budget_usd = 40                    # charged and reserved never pass this when a task is sent
 max_hold_usd = 10                  # most that may be held at one time: post in waves under it
+# budget_usd_per_day = 8           # the same as a budget, of what is posted on one UTC day
+# balance_floor_usd = 20           # post nothing that could bring the balance below this
+# assume_usd = 0.02                # what an answer costs at least, until answers have shown it
+# confirm_above_usd = 5            # ask before more than this is held, or expected to be spent
 
 [retry]
 # tries = 3                        # failures that the API reports, before a task is given up; to 10
+# live_resend = false              # true: ask again, and pay again, when a Live answer was lost
 
 [output]
 # dir = "out"                      # relative to this file
@@ -70,10 +80,16 @@ A row of the input holds its question ready to be asked. [prompt] column says wh
     [prompt]
     column = "question"            CSV: a column. JSON: a field, or a path such as "turns.0"
 
-The text goes out as it stands; braces mean nothing in it. It has 1 to 500 characters. A row
-without one is a bad row: `runner check` names its file, line and column, and `runner run` sends
-nothing at all, unless --skip-bad FILE puts such rows aside. Other columns are not sent; they come
-back beside the answer in every export.
+or the question is made of several cells:
+
+    template = "{{question}} Brand: {{brand}}. Market: {{market|worldwide}}."
+
+{{column}} is the cell, {{column|text}} the text where the cell is empty, \\{{ two plain braces. A
+column that is not there is a mistake in the job file, an empty cell without a default a bad row.
+What a cell holds goes in as it stands; braces mean nothing in it. A question has
+1 to 500 characters. A row without one is a bad row: `runner check` names its file, line and column,
+and `runner run` sends nothing at all, unless --skip-bad FILE puts such rows aside. Other columns
+are not sent; they come back beside the answer in every export.
 
     [input]
     parameters = ["temperature"]
@@ -88,11 +104,33 @@ value. No other column ever changes a request, whatever it is called.
 The chain is the conversation before the question, at most 10 messages, the oldest first. Samples
 ask each question so many times on purpose; each is a task of its own, and is paid for.
 
-    rows × targets × samples = tasks
+    follow_up = "turns.1"          a second question: asked when the first is answered
 
-What names a row is its key: the columns of [input] key, else all that the prompt is made of. So a
-reworded prompt is a new row by default, and with a key a changed one: it is reported, and nothing
-is sent for it until `runner run JOB --changed ask` or --changed keep.
+Its history is the first question and its answer, each cut to 500 characters where it is longer,
+with " […]" at the end. Where the first has no answer it is cancelled, and comes back if that is
+asked again. Without a text in the column a row has no second turn.
+
+    [input]
+    questions = { file = "questions.csv" }
+
+A second table, also written [input.questions]: every row is asked with every one of its rows, or,
+with [prompt] combine = "zip", the two are read side by side. Their columns stand beside each other;
+a name in both is a mistake. The second one is held in memory (10,000 rows, 16 MB), so it is the
+smaller one, and it must be right as a whole. Like [input] it may have a key, an encoding and a
+delimiter of its own.
+
+    [[targets]]
+    where = { market = ["DE", "AT"] }      only rows with one of these cells are asked of it
+
+    rows × questions × targets × samples × turns = tasks
+
+`runner check`, `load` and `run` print it with its numbers. A row, a question, a target or a sample
+that is added later asks only what is new with it.
+
+What names a row is its key: the columns of [input] key, else all that the prompt is made of, each
+table's part by itself; the follow-up is not among them. So a reworded prompt is a new row by
+default, and with a key a changed one: it is reported, and nothing is sent for it until
+`runner run JOB --changed ask` or --changed keep.
 """
 
 _BUDGETS: Final = """\
@@ -103,7 +141,8 @@ answer is in, the model's own price is settled against the advance: what is left
 what was missing is taken. So 10,000 tasks hold $102 for a while, even if they cost $20 in the end.
 
 The advance is no ceiling. Before a task is sent, its reserve is set aside: advance and base price,
-or $0.05 if the target searches the web or reasons. `runner cost` shows what was
+or $0.05 if the target searches the web, reasons or asks Live; more where 5 of 100 earlier answers
+of its kind cost more. `runner cost` shows what was
 
     reserved    by tasks that are under way
     at risk     by attempts of which nobody knows, or whose refund has not shown yet
@@ -114,6 +153,14 @@ The bounds, in the job file or for one start:
     [limits]
     budget_usd = 40        --budget 40       charged + reserved + at risk of the run
     max_hold_usd = 10      --max-hold 10     reserved + at risk: posting waits for answers
+    budget_usd_per_day = 8                   the same of all that the job posts on one UTC day
+    balance_floor_usd = 20                   the account's balance never falls below it
+    assume_usd = 0.02                        an answer is taken to cost that much at least
+    confirm_above_usd = 5                    a person is asked before more is held or spent
+
+What --budget and --max-hold say is kept with the run: `submit` and `work` keep to it until the next
+`run` or `retry` of it. Above confirm_above_usd `run`, `submit` and `retry` ask; without a terminal
+they end with 2, and --yes answers them. It never changes a budget. `work` asks nobody.
 
 The budget is looked at in the very step that writes a task down to be sent; what would pass it is
 not sent, and the run ends with exit code 4. Only an answer that costs more than its reserve can
@@ -121,6 +168,7 @@ pass the budget. Raise it and start the same command again: it goes on where it 
 
 Before anything is spent:
 
+    runner plan JOB                tasks, calls, time, hold, cost from earlier answers, and limits
     runner run JOB --dry-run       how many tasks, and what they would hold
     runner run JOB --api sim       all of it, against a simulator, for nothing
     runner run JOB --limit 5       the first five rows, for real
@@ -166,6 +214,10 @@ counts as not set. `runner config show --origin` tells what holds and who said s
     DATAFORSEO_PASSWORD_FILE     a file with the password alone in it, instead of the former
     DATAFORSEO_BASE_URL          another address of the API; --api URL goes before it
 
+    AISA_API_KEY                 the key for targets with gateway = "aisa"
+    AISA_API_KEY_FILE            a file with the key alone in it, instead of the former
+    AISA_BASE_URL                another address of AIsa, /apis/v1 included
+
     RUNNER_STORE                 the queue's file; default runner.db in the workspace
     RUNNER_CALLS_PER_MINUTE      the most calls of all kinds; default 2000
     RUNNER_HOST_ID               what this machine calls itself, for the check of copied stores
@@ -177,8 +229,8 @@ counts as not set. `runner config show --origin` tells what holds and who said s
 
 The workspace is the nearest folder upwards that has a runner.toml, else the current folder. In
 runner.toml the settings are called as above, in small letters and without DATAFORSEO_ or RUNNER_:
-login, password_file, base_url, store, calls_per_minute, post_timeout_seconds, settle_seconds. The
-password itself may not stand there.
+login, password_file, base_url, aisa_base_url, aisa_api_key_file, store, calls_per_minute,
+post_timeout_seconds, settle_seconds. The password and the key themselves may not stand there.
 
 With --api sim and --api sandbox the store gets a name of its own, such as runner-sim.db, so that a
 rehearsal never mixes with answers that were paid for; --store FILE goes before that.

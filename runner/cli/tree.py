@@ -68,6 +68,18 @@ COMMANDS: Final = (
         everyday=True,
     ),
     Entry(
+        name="plan",
+        group="everyday",
+        summary="show what a run would send, hold and cost; nothing is sent",
+        examples=(
+            "runner plan jobs/brand-watch.toml",
+            "runner plan demo --api sim",
+            "runner plan prompts.csv --provider claude --model claude-sonnet-4-0 --limit 50",
+        ),
+        codes=(Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+        everyday=True,
+    ),
+    Entry(
         name="run",
         group="everyday",
         summary="load what is new, send it, collect the answers, export them",

@@ -42,6 +42,8 @@ class DataOptions(TypedDict):
 
     provider: str | None
     model: str | None
+    method: str | None
+    gateway: str | None
     column: str | None
     encoding: str | None
     delimiter: str | None
@@ -68,8 +70,13 @@ class _Given:
 
 
 _DATA: Final = (
-    _Given(("--provider",), {"help": "For a data file: chat_gpt, claude, gemini."}),
+    _Given(("--provider",), {"help": "For a data file: chat_gpt, claude, gemini, perplexity."}),
     _Given(("--model",), {"help": "For a data file: the model to ask."}),
+    _Given(
+        ("--method",),
+        {"help": "For a data file: standard or live; default standard, where there is that."},
+    ),
+    _Given(("--gateway",), {"help": "For a data file: dataforseo (default) or aisa."}),
     _Given(("--column",), {"help": "For a data file: where the prompt stands; default prompt."}),
     _Given(("--encoding",), {"help": "Encoding of the input; default UTF-8."}),
     _Given(("--delimiter",), {"help": "Column separator of the input, if it is not clear."}),

@@ -96,6 +96,10 @@ class Row(Struct, frozen=True, gc=False):
         place = self.place(name)
         return Problem(self.layout.display, place.line, place.column, message)
 
+    def beside(self, name: str) -> str:
+        """Which other row it is paired with, to stand behind a message about the cell *name*."""
+        return ""
+
     def reject(self, problems: Sequence[Problem]) -> Reject:
         """This row as one that cannot be used."""
         return Reject(self.number, self.line, tuple(problems), self.layout.as_reject(self.raw))

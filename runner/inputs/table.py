@@ -76,6 +76,30 @@ class Table:
         return self._files[0].reader.columns
 
     @property
+    def textual(self) -> bool:
+        """Whether there are cells that are text whatever they mean, as in CSV."""
+        return self.columns is not None
+
+    @property
+    def files(self) -> tuple[PromptFile, ...]:
+        """In the order in which they are read."""
+        return self._files
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many rows the latest pass found; of tables that are multiplied, of each."""
+        return (self._ends[-1] if self._ends else 0,)
+
+    @property
+    def repeating(self) -> str | None:
+        """What messages call a table whose rows come again and again, if there is one."""
+        return None
+
+    def row_of(self, number: int) -> int:
+        """The number in the files of the row that has *number* in here."""
+        return number
+
+    @property
     def delimiter(self) -> str | None:
         """What separates the cells; None if nothing does: one column, or JSON."""
         return self._files[0].reader.delimiter

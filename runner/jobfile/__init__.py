@@ -8,13 +8,14 @@ Nothing is sent, stored or remembered here.
 from runner.jobfile.find import data_job_name
 from runner.jobfile.inputs import open_input
 from runner.jobfile.job import InputFile, InputSpec, Job, Overrides, PromptSpec
-from runner.jobfile.load import load_job
-from runner.jobfile.rows import Checked, Expander, checked_rows
+from runner.jobfile.load import findings_about, load_job
+from runner.jobfile.rows import Checked, Expander, FirstTurn, checked_rows
 from runner.jobfile.schema import Format
 
 __all__ = [
     "Checked",
     "Expander",
+    "FirstTurn",
     "Format",
     "InputFile",
     "InputSpec",
@@ -23,6 +24,7 @@ __all__ = [
     "PromptSpec",
     "checked_rows",
     "data_job_name",
+    "findings_about",
     "load_job",
     "open_input",
 ]

@@ -1,20 +1,29 @@
 """A job's tables put together: files found, columns there, targets sound, money in nano-dollars."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from runner import money
 from runner.inputs import stdin
 from runner.inputs.table import together
-from runner.jobfile.columns import check_columns, check_parameters, wanted_columns
+from runner.jobfile.campaign import (
+    both,
+    braces,
+    check_follow_up,
+    read_template,
+    second_table,
+    wheres,
+)
+from runner.jobfile.columns import check_columns, check_parameters, key_columns, named_columns
 from runner.jobfile.findings import Findings, shown
 from runner.jobfile.inputs import find_files, look_at
 from runner.jobfile.job import InputSpec, Job, Overrides, PromptSpec
 from runner.jobfile.reading import Tables
 from runner.jobfile.schema import Format
 from runner.jobfile.targets import build_targets, left_out
+from runner.jobfile.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +45,59 @@ def assemble(tables: Tables, folders: Folders, given: Overrides, findings: Findi
         WrongInput: with all that was found wrong, here and when the tables were read.
     """
     targets, notes = build_targets(tables.targets, tables.request, findings)
-    spec = _input(tables, folders, given, findings)
+    template = read_template(tables.prompt, findings)
+    used = _prompt(tables, template)
+    spec, key = _input(tables, folders, given, findings, used)
+    check_follow_up(tables.prompt, targets, findings)
     limits = tables.limits
     budget = _nanos(limits.budget_usd, given.budget_usd, "budget", findings)
     hold = _nanos(limits.max_hold_usd, given.max_hold_usd, "hold limit", findings)
     formats = _formats(tables, given, findings)
     if findings.any or tables.top is None or tables.input is None or spec is None:
         raise findings.error()
-    prompt = PromptSpec(
-        column=tables.prompt.column,
-        message_chain=tables.prompt.message_chain,
-        samples=tables.prompt.samples,
-    )
     return Job(
         name=tables.top.name,
         path=findings.path,
         description=tables.top.description,
         key_template=tables.run.key,
         input=spec,
-        prompt=prompt,
+        prompt=used,
         targets=targets,
-        key_columns=tables.input.key or prompt.columns,
+        wheres=wheres(tables.targets, targets),
+        key_columns=key,
         tries=tables.retry.tries,
+        live_resend=tables.retry.live_resend,
         budget_nanousd=budget,
         max_hold_nanousd=hold,
+        day_budget_nanousd=_written(limits.budget_usd_per_day),
+        balance_floor_nanousd=_written(limits.balance_floor_usd),
+        assume_nanousd=_written(limits.assume_usd),
+        confirm_above_nanousd=money.nanos(limits.confirm_above_usd),
         output_dir=_output_dir(tables, folders, given),
         formats=formats,
-        notes=(*notes, *left_out(targets, "column", spec.parameters)),
+        notes=(*notes, *left_out(targets, "column", spec.parameters), *braces(targets)),
+    )
+
+
+def _prompt(tables: Tables, template: Template | None) -> PromptSpec:
+    return PromptSpec(
+        column=tables.prompt.column,
+        template=template,
+        message_chain=tables.prompt.message_chain,
+        follow_up=tables.prompt.follow_up,
+        samples=tables.prompt.samples,
     )
 
 
 def _input(
-    tables: Tables, folders: Folders, given: Overrides, findings: Findings
-) -> InputSpec | None:
+    tables: Tables, folders: Folders, given: Overrides, findings: Findings, prompt: PromptSpec
+) -> tuple[InputSpec | None, tuple[str, ...]]:
+    """The input and the columns that name its rows."""
     if tables.input is None:
-        return None
+        return None, ()
     table = tables.input
     check_parameters(table, tables.prompt, findings)
+    named = named_columns(table, tables.prompt, prompt.template, tables.targets)
     found = find_files(table.file, folders.home, findings)
     files = tuple(file.as_input(folders.input_display) for file in found)
     spec = InputSpec(
@@ -80,13 +105,23 @@ def _input(
         display=together([file.display for file in files]) if files else stdin.DISPLAY,
         encoding=given.encoding or table.encoding,
         delimiter=given.delimiter or table.delimiter,
-        columns=wanted_columns(table, tables.prompt),
+        columns=tuple(dict.fromkeys(name.column for name in named)),
         parameters=table.parameters,
     )
     opened = look_at(spec, found, findings)
-    if opened is not None:
-        check_columns(opened, table, tables.prompt, findings)
-    return spec
+    second = None
+    if table.questions is not None:
+        other, second = second_table(table.questions, folders.home, findings)
+        spec = replace(spec, questions=other, combine=tables.prompt.combine)
+        if opened is not None and second is not None:
+            opened = both(opened, second, table, tables.prompt, findings)
+    if opened is not None and (table.questions is None or second is not None):
+        check_columns(opened, named, tables.prompt, findings)
+    headers = (
+        None if opened is None else opened.files[0].reader.columns,
+        None if second is None else second.columns,
+    )
+    return spec, key_columns(table, prompt.columns, headers, findings)
 
 
 def _nanos(
@@ -101,6 +136,10 @@ def _nanos(
     if amount <= 0:
         findings.add((), f"the {what} on the command line must be more than 0, got {given}")
     return amount
+
+
+def _written(amount: Decimal | None) -> int | None:
+    return None if amount is None else money.nanos(amount)
 
 
 def _formats(tables: Tables, given: Overrides, findings: Findings) -> tuple[Format, ...]:

@@ -36,6 +36,11 @@ class Findings:
         text = f"{dotted(key)}: {message}" if key else message
         self._found[Problem(self.path, line, column, text)] = None
 
+    def add_inside(self, key: Path, offset: int, message: str) -> None:
+        """Note what is wrong at character *offset* (from 0) of the text at *key*."""
+        line, column = self.positions.inside(key, offset)
+        self._found[Problem(self.path, line, column, f"{dotted(key)}: {message}")] = None
+
     def add_input(self, key: Path, error: WrongInput) -> None:
         """Note that the input file, named at *key*, cannot be read; its own places are kept."""
         if error.problems:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import WrongInput
+from runner.inputs.product import Product
 from runner.inputs.prompt_file import PromptFile, open_file, open_stdin
 from runner.inputs.stdin import STDIN
 from runner.inputs.table import Table
@@ -36,8 +37,10 @@ class Found:
         return InputFile(path=self.path, display=display or relative(self.path))
 
 
-def find_files(file: str | Sequence[str], home: Path, findings: Findings) -> list[Found]:
-    """The files that ``[input] file`` names, relative to *home*; none for standard input.
+def find_files(
+    file: str | Sequence[str], home: Path, findings: Findings, *, at: Key = ("input", "file")
+) -> list[Found]:
+    """The files that *file*, the value of *at*, names, relative to *home*; none for standard input.
 
     Those of a pattern come sorted by name, none comes twice. A pattern that no file matches goes
     to *findings*.
@@ -45,9 +48,9 @@ def find_files(file: str | Sequence[str], home: Path, findings: Findings) -> lis
     if file == STDIN:
         return []
     if isinstance(file, str):
-        named: list[tuple[Key, str]] = [(("input", "file"), file)]
+        named: list[tuple[Key, str]] = [(at, file)]
     else:
-        named = [(("input", "file", number), name) for number, name in enumerate(file)]
+        named = [((*at, number), name) for number, name in enumerate(file)]
     found: dict[Path, Found] = {}
     for key, name in named:
         paths = _matching(name, home)
@@ -91,12 +94,15 @@ def open_input(spec: InputSpec) -> Table:
         WrongInput: there is no such file, it cannot be read as a table, or lacks a column.
         TryLater: the disk of temporary files is full.
     """
-    opened: list[PromptFile] = []
-    for file in spec.files:
-        opened.append(_open(spec, file, opened))
-    if not opened:
-        opened.append(open_stdin(encoding=spec.encoding, delimiter=spec.delimiter))
-    table = Table(opened, spec.display)
+    table = _table(spec)
+    if spec.questions is not None:
+        second = _table(spec.questions)
+        if shared := clash(table, second):
+            raise WrongInput(
+                f'column "{shared}" is in {table.display} and in {second.display}',
+                how="rename it in one of them",
+            )
+        table = Product(table, second, spec.combine)
     columns = table.columns
     missing = [] if columns is None else [name for name in spec.columns if name not in columns]
     if columns is not None and missing:
@@ -105,6 +111,21 @@ def open_input(spec: InputSpec) -> Table:
             how="give it that column, or name another: [prompt] column, or --column",
         )
     return table
+
+
+def clash(first: Table, second: Table) -> str | None:
+    """A column of both headers; None if there is none, or no header to tell from."""
+    names = first.columns or ()
+    return next((name for name in names if name in (second.columns or ())), None)
+
+
+def _table(spec: InputSpec) -> Table:
+    opened: list[PromptFile] = []
+    for file in spec.files:
+        opened.append(_open(spec, file, opened))
+    if not opened:
+        opened.append(open_stdin(encoding=spec.encoding, delimiter=spec.delimiter))
+    return Table(opened, spec.display)
 
 
 def _open(spec: InputSpec, file: InputFile, before: Sequence[PromptFile]) -> PromptFile:

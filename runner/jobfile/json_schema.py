@@ -14,7 +14,7 @@ import json
 import sys
 from typing import Final
 
-from runner.jobfile.schema import TABLES, JobTable, Table
+from runner.jobfile.schema import TABLES, InputTable, JobTable, QuestionsTable, Table
 
 _HEADERS: Final = {
     "run": "Which run a start belongs to.",
@@ -26,6 +26,11 @@ _HEADERS: Final = {
     "retry": "What happens to tasks that fail.",
     "output": "Where the results go.",
 }
+
+_INNER: Final[dict[type[Table], dict[str, type[Table]]]] = {
+    InputTable: {"questions": QuestionsTable},
+}
+"""Tables that stand in another, by the key that holds them."""
 
 
 def job_schema() -> dict[str, object]:
@@ -58,8 +63,16 @@ def _schema(model: type[Table]) -> dict[str, object]:
     """The schema of one table, without the titles and class docstrings that say nothing new."""
     schema = model.model_json_schema()
     properties = {name: _plain(field) for name, field in _properties(schema).items()}
+    properties |= {
+        name: {**_described(properties[name]), **_schema(inner)}
+        for name, inner in _INNER.get(model, {}).items()
+    }
     kept = {key: schema[key] for key in ("required",) if key in schema}
     return {"type": "object", "properties": properties, "additionalProperties": False, **kept}
+
+
+def _described(field: dict[str, object]) -> dict[str, object]:
+    return {"description": field["description"]}
 
 
 def _plain(field: dict[str, object]) -> dict[str, object]:

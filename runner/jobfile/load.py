@@ -9,6 +9,7 @@ A data file needs no job file: the same way is gone with a document made of the 
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,8 @@ _FLAGS: Final[dict[Key, str]] = {
     ("input", "delimiter"): "--delimiter",
     ("targets", 0, "provider"): "--provider",
     ("targets", 0, "model"): "--model",
+    ("targets", 0, "method"): "--method",
+    ("targets", 0, "gateway"): "--gateway",
 }
 
 
@@ -48,6 +51,8 @@ def load_job(ref: str, *, workspace: Path, overrides: Overrides | None = None) -
     for flag, value in (
         ("--provider", given.provider),
         ("--model", given.model),
+        ("--method", given.method),
+        ("--gateway", given.gateway),
         ("--column", given.column),
     ):
         if value is not None:
@@ -58,7 +63,14 @@ def load_job(ref: str, *, workspace: Path, overrides: Overrides | None = None) -
     document, positions = _parse(_read(source), source.display)
     findings = Findings(source.display, positions)
     tables = read_tables(document, findings)
-    return assemble(tables, _folders(source, workspace), given, findings)
+    job = assemble(tables, _folders(source, workspace), given, findings)
+    return replace(job, positions=positions)
+
+
+def findings_about(job: Job) -> Findings:
+    """A gathering of mistakes that come to light after *job* was loaded, each placed in its file
+    or, where there is none, named as the flag that it is in."""
+    return _FlagFindings(job.path) if job.positions is None else Findings(job.path, job.positions)
 
 
 def _of_data_file(ref: str, source: Source, workspace: Path, given: Overrides) -> Job:
@@ -76,12 +88,22 @@ def _of_data_file(ref: str, source: Source, workspace: Path, given: Overrides) -
         "name": data_job_name(ref),
         "input": {"file": STDIN if source.is_stdin else str(source.path)},
         "prompt": {"column": given.column or "prompt"},
-        "targets": [{"provider": given.provider, "model": given.model}],
+        "targets": [_target_of_flags(given)],
     }
     findings = _FlagFindings(source.display)
     home = source.path if source.is_stdin else source.path.parent
     folders = Folders(home, workspace.absolute(), input_display=source.display)
     return assemble(read_tables(document, findings), folders, given, findings)
+
+
+def _target_of_flags(given: Overrides) -> dict[str, object]:
+    flags = {
+        "provider": given.provider,
+        "model": given.model,
+        "method": given.method,
+        "gateway": given.gateway,
+    }
+    return {key: value for key, value in flags.items() if value is not None}
 
 
 def _folders(source: Source, workspace: Path) -> Folders:

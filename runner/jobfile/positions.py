@@ -14,8 +14,10 @@ header's key. Where a table is named more than once, its first mention counts.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+from runner.jobfile.literals import offset_in
 
 Path = tuple[str | int, ...]
 """The way to a value: table keys by name, elements of arrays by number from 0."""
@@ -38,6 +40,11 @@ class Positions:
     """The places of a document's keys."""
 
     places: Mapping[Path, Position]
+    texts: Mapping[Path, tuple[Position, str]] = field(default_factory=dict)
+    """Values that are text: where each begins, and how it is written, quotes and all."""
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self.places
 
     def of(self, *path: str | int) -> Position:
         """Where *path* stands; else its nearest enclosing table; else the start of the file."""
@@ -47,10 +54,21 @@ class Positions:
                 return place
         return START
 
+    def inside(self, path: Path, offset: int) -> Position:
+        """Where character *offset* (from 0) of the text at *path* stands; else its key."""
+        if path not in self.texts:
+            return self.of(*path)
+        start, raw = self.texts[path]
+        at = offset_in(raw, offset)
+        lines = raw.count("\n", 0, at)
+        column = at - raw.rindex("\n", 0, at) if lines else start.column + at
+        return Position(start.line + lines, column)
+
 
 def scan(text: str) -> Positions:
     """The places of all keys and array elements of *text*, a document that `tomllib` accepts."""
-    return Positions(_Scanner(text).run())
+    scanner = _Scanner(text)
+    return Positions(scanner.run(), scanner.texts)
 
 
 _BLANK: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -77,6 +95,7 @@ class _Scanner:
         self._line_start = 0
         self._counted = 0
         self._places: dict[Path, Position] = {}
+        self.texts: dict[Path, tuple[Position, str]] = {}
         self._last_element: dict[Path, int] = {}
         """The newest element's number of each array of tables that a header has named."""
 
@@ -140,7 +159,8 @@ class _Scanner:
     def _value(self, path: Path) -> None:
         first = self._text[self._at]
         if first in "\"'":
-            self._take(_STRING)
+            at = self._position()
+            self.texts.setdefault(path, (at, self._take(_STRING)))
         elif first == "[":
             self._array(path)
         elif first == "{":

@@ -19,14 +19,15 @@ import msgspec
 
 from runner import parameters
 from runner.errors import Problem
-from runner.inputs.paths import Miss, get_path
+from runner.inputs.paths import Miss, MissKind, get_path
 from runner.inputs.rows import Reject, Row
 from runner.inputs.table import Table
+from runner.jobfile.campaign import HISTORY, too_long
 from runner.jobfile.findings import of_targets, shown
 from runner.jobfile.job import ENCODER, Job
-from runner.jobfile.targets import complete_request, merged
+from runner.jobfile.targets import complete_request, faults_of, merged
 from runner.parameters import Kind
-from runner.parameters.table import TEXT_LIMIT
+from runner.parameters.table import CHAIN_LIMIT, TEXT_LIMIT
 from runner.task import Ask, InputRow, Target
 
 _KEY_BYTES: Final = 16
@@ -60,6 +61,16 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstTurn:
+    """A row that can be asked, but for its follow-up."""
+
+    row: InputRow
+    """Without the follow-up."""
+    problems: list[Problem]
+    """What is wrong with that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A chunk of the input, sorted into what can be asked and what cannot."""
 
@@ -75,17 +86,24 @@ class Expander:
     def __init__(self, job: Job, table: Table, *, key_columns: Sequence[str] = ()) -> None:
         """*key_columns* are those recorded with a run that exists already; else the job's own."""
         self._column = job.prompt.column
+        self._template = job.prompt.template
+        self._follow_up = job.prompt.follow_up
+        self._wheres = {name: tuple(where.items()) for name, where in job.wheres.items()}
+        self._template_place = _template_place(job)
         self._chain_column = job.prompt.message_chain
         self._samples = range(1, job.prompt.samples + 1)
         self._targets = job.targets
         self._overriding = job.input.parameters
         self._key_columns = tuple(key_columns) or job.key_columns
         self._key_is_prompt = set(self._key_columns) <= set(job.prompt.columns)
-        self._kinds = _kinds(job.targets) if table.columns is not None else {}
+        self._kinds = _kinds(job.targets) if table.textual else {}
         self._plans: dict[bytes, _Plan] = {}
 
-    def expand(self, row: Row) -> InputRow | list[Problem]:
-        """The requests of *row*, or all that is wrong with it, each fault placed at its cell."""
+    def expand(self, row: Row) -> InputRow | FirstTurn | list[Problem]:
+        """The requests of *row*, or all that is wrong with it, each fault placed at its cell.
+
+        Where nothing is wrong but the follow-up, both.
+        """
         problems: list[Problem] = []
         prompt = self._prompt(row, problems)
         chain = self._chain(row, problems)
@@ -95,20 +113,23 @@ class Expander:
         key = self._key(row, problems)
         if problems:
             return problems
-        gap = chain or b""
-        bodies = [
-            (f.target, b"".join((f.head, gap, f.middle, prompt, f.tail))) for f in plan.frames
-        ]
-        return InputRow(
+        follow_up = self._second(row, chain, problems)
+        frames = [frame for frame in plan.frames if self._is_asked(frame.target, row.cells)]
+        turns = (prompt,) if follow_up is None else (prompt, follow_up)
+        expanded = InputRow(
             position=row.number,
             line=row.line,
             key=key,
             cells=_IN_ORDER.encode(row.cells),
-            asks=tuple(
-                Ask(target=target, sample=sample, turn=1, body=body)
-                for target, body in bodies
-                for sample in self._samples
-            ),
+            asks=tuple(_asks(frames, turns, chain or b"", self._samples)),
+        )
+        return FirstTurn(expanded, problems) if problems else expanded
+
+    def _is_asked(self, target: str, cells: Mapping[str, object]) -> bool:
+        """Whether the target's ``where``, if it has one, means a row with these *cells*."""
+        return all(
+            _as_text(get_path(cells, column)) in wanted
+            for column, wanted in self._wheres.get(target, ())
         )
 
     def _key(self, row: Row, problems: list[Problem]) -> bytes:
@@ -117,32 +138,66 @@ class Expander:
             problems += _key_problems(row, named)
         if problems:
             return b""
-        return hashlib.blake2b(ENCODER.encode(named), digest_size=_KEY_BYTES).digest()
+        # A cell that a template does without is as good as an empty one.
+        known = [(column, None if isinstance(cell, Miss) else cell) for column, cell in named]
+        return hashlib.blake2b(ENCODER.encode(known), digest_size=_KEY_BYTES).digest()
 
     def _prompt(self, row: Row, problems: list[Problem]) -> bytes:
-        prompt = get_path(row.cells, self._column)
+        if self._template is None:
+            cell = get_path(row.cells, self._column)
+            return self._text(row, "prompt", self._column, cell, problems)
+        rendered = self._template.render(row.cells)
+        if isinstance(rendered, str):
+            longest = max(
+                self._template.columns, key=lambda name: len(_as_text(get_path(row.cells, name)))
+            )
+            return self._text(row, "prompt", longest, rendered, problems)
+        needed = f", and the template needs it ({self._template_place})"
+        problems += [row.problem(fault.message + needed, fault.column) for fault in rendered]
+        return b""
+
+    def _second(self, row: Row, chain: bytes | None, problems: list[Problem]) -> bytes | None:
+        """The follow-up as JSON; None if the row has none, or it cannot be asked."""
+        column = self._follow_up
+        if column is None:
+            return None
+        text = get_path(row.cells, column)
+        if text is None or text == "":
+            return None
+        if isinstance(text, Miss) and text.kind is MissKind.OUT_OF_RANGE:
+            return None
+        before = len(problems)
+        follow_up = self._text(row, "follow-up", column, text, problems)
+        if chain is not None and (said := len(msgspec.json.decode(chain))) > CHAIN_LIMIT - HISTORY:
+            problems.append(row.problem(too_long(said), self._chain_column))
+        return follow_up if len(problems) == before else None
+
+    def _text(
+        self, row: Row, what: str, column: str, prompt: object, problems: list[Problem]
+    ) -> bytes:
         if type(prompt) is str and len(prompt) <= TEXT_LIMIT and _LETTER_OR_DIGIT.search(prompt):
             try:
                 return ENCODER.encode(prompt)
             except UnicodeEncodeError:
                 pass  # half a character: said with its place below
-        faults = list(self._prompt_faults(prompt))
-        problems += [row.problem(message, self._column) for message in faults]
+        beside = row.beside(column)
+        faults = [f"{what} {fault}{beside}" for fault in self._prompt_faults(prompt)]
+        problems += [row.problem(message, column) for message in faults]
         return b"" if faults else ENCODER.encode(prompt)
 
     def _prompt_faults(self, prompt: object) -> Iterator[str]:
         match prompt:
             case Miss():
-                yield f"prompt is missing: {prompt}"
+                yield f"is missing: {prompt}"
             case None | "":
-                yield "prompt is empty"
+                yield "is empty"
             case str() if len(prompt) > TEXT_LIMIT:
-                yield f"prompt has {len(prompt)} characters; the API takes at most {TEXT_LIMIT}"
+                yield f"has {len(prompt)} characters; the API takes at most {TEXT_LIMIT}"
             case str():
                 for _field, message in self._objections({"user_prompt": prompt}):
-                    yield f"prompt {message}"
+                    yield message
             case _:
-                yield f"prompt must be text, got {shown(prompt)}"
+                yield f"must be text, got {shown(prompt)}"
 
     def _chain(self, row: Row, problems: list[Problem]) -> bytes | None:
         """The row's conversation as JSON; None if it has none."""
@@ -209,9 +264,7 @@ class Expander:
         """
         found: dict[tuple[str, str], list[str]] = {}
         for target in self._targets:
-            endpoint = target.endpoint
-            request = complete_request(target, given)
-            for fault in parameters.check_request(endpoint.provider, endpoint.method, request):
+            for fault in faults_of(target.endpoint, complete_request(target, given)):
                 found.setdefault((fault.field, fault.message), []).append(target.name)
         return [
             (field, message + of_targets(names, len(self._targets)))
@@ -235,10 +288,43 @@ def checked_rows(
             match expander.expand(row):
                 case InputRow() as good:
                     rows.append(good)
+                case FirstTurn(row=good, problems=problems):
+                    rows.append(good)
+                    rejects.append(row.reject(problems))
                 case problems:
                     rejects.append(row.reject(problems))
         rejects.sort(key=lambda reject: reject.number)
         yield Checked(rows, rejects, part.bytes_read)
+
+
+def _asks(
+    frames: Sequence[_Frame], turns: Sequence[bytes], chain: bytes, samples: Iterable[int]
+) -> Iterator[Ask]:
+    for frame in frames:
+        bodies = [
+            b"".join((frame.head, chain, frame.middle, prompt, frame.tail)) for prompt in turns
+        ]
+        for sample in samples:
+            for turn, body in enumerate(bodies, start=1):
+                yield Ask(target=frame.target, sample=sample, turn=turn, body=body)
+
+
+def _as_text(cell: object) -> str:
+    """A cell as the text that a CSV would have; nothing where there is none."""
+    match cell:
+        case Miss() | None:
+            return ""
+        case str():
+            return cell
+        case _:
+            return ENCODER.encode(cell).decode()
+
+
+def _template_place(job: Job) -> str:
+    if job.positions is None:
+        return job.path
+    line, column = job.positions.of("prompt", "template")
+    return f"{job.path}:{line}:{column}"
 
 
 def _key_problems(row: Row, named: Sequence[tuple[str, object]]) -> Iterator[Problem]:
@@ -263,9 +349,7 @@ def _culprit(field: str, message: str, given: Iterable[str]) -> str:
 
 def _kinds(targets: Iterable[Target]) -> dict[str, Kind]:
     return {
-        field.name: field.kind
-        for target in targets
-        for field in parameters.fields(target.endpoint.provider, target.endpoint.method)
+        field.name: field.kind for target in targets for field in parameters.TABLE[target.endpoint]
     }
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from runner.inputs.product import Combine
 from runner.jobfile import values
 from runner.task import Gateway, Method, Provider
 
@@ -32,18 +33,14 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-# Perplexity is Live only, and AIsa is treated as Live only (API.md §1, §12).
-_PROVIDERS: Final = (Provider.CHAT_GPT, Provider.CLAUDE, Provider.GEMINI)
-_METHODS: Final = (Method.STANDARD,)
-_GATEWAYS: Final = (Gateway.DATAFORSEO,)
-
-
 def _words(allowed: Iterable[StrEnum]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": [str(word) for word in allowed]})
 
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _SEVERAL: Final = {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True}
+
+_CELLS: Final = [{"type": kind} for kind in ("string", "number", "boolean")]
 
 Text = Annotated[str, AfterValidator(values.text), WithJsonSchema(_TEXT)]
 Names = Annotated[
@@ -61,6 +58,20 @@ Amount = Annotated[
     Decimal,
     PlainValidator(values.amount),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
+
+
+Where = Annotated[
+    dict[str, tuple[str, ...]],
+    PlainValidator(values.where),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [*_CELLS, {"type": "array", "items": {"anyOf": _CELLS}, "minItems": 1}]
+            },
+        }
+    ),
 ]
 
 
@@ -92,6 +103,19 @@ class RunTable(Table):
     """Which run a start belongs to; empty for one continuing run, "{{date}}" for one a day."""
 
 
+class QuestionsTable(Table):
+    """``[input.questions]``: a second table, combined with the first"""
+
+    file: Files
+    """A file, relative to this one, a pattern or a list of these."""
+    encoding: Annotated[str, AfterValidator(values.encoding)] | None = None
+    """Such as cp1252; default: UTF-8."""
+    delimiter: Annotated[str, AfterValidator(values.delimiter)] | None = None
+    """Between the cells of a line: a character, or comma, semicolon, tab or pipe."""
+    key: Names = ()
+    """Columns that name one of its rows for ever; default: those that the prompt uses."""
+
+
 class InputTable(Table):
     """``[input]``"""
 
@@ -105,6 +129,8 @@ class InputTable(Table):
     """Columns that override the request fields of the same names."""
     key: Names = ()
     """Columns that name a row for ever; default: those that the prompt uses."""
+    questions: QuestionsTable | None = None
+    """A second table: each row is asked with each of its rows, see [prompt] combine."""
 
 
 class PromptTable(Table):
@@ -112,6 +138,14 @@ class PromptTable(Table):
 
     column: Text = "prompt"
     """The column that holds the question; a dotted path reaches into JSON (turns.0)."""
+    template: Text | None = None
+    """The question as a text with gaps, instead of a column: {{column}}, {{column|default}}."""
+    combine: Annotated[Combine, PlainValidator(values.choice(Combine)), _words(Combine)] = (
+        Combine.CROSS
+    )
+    """With [input.questions]: each row with each of its rows (cross), or side by side (zip)."""
+    follow_up: Text | None = None
+    """The column with a second question, asked when the first is answered, after that answer."""
     message_chain: Text | None = None
     """The column that holds the conversation before the question; for JSON only."""
     samples: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -156,21 +190,22 @@ class TargetTable(RequestTable):
 
     provider: Annotated[
         Provider,
-        PlainValidator(values.choice(_PROVIDERS, later=(Provider.PERPLEXITY,))),
-        _words(_PROVIDERS),
+        PlainValidator(values.choice(Provider)),
+        _words(Provider),
     ]
     """Whose model answers."""
     model: Text
     """The model's name at the provider."""
     name: Annotated[str, AfterValidator(values.label)] | None = None
     """What results call the target; default: provider/model/method/gateway."""
-    method: Annotated[
-        Method, PlainValidator(values.choice(_METHODS, later=(Method.LIVE,))), _words(_METHODS)
-    ] = Method.STANDARD
-    """How the API is asked: posted now and fetched later."""
-    gateway: Annotated[
-        Gateway, PlainValidator(values.choice(_GATEWAYS, later=(Gateway.AISA,))), _words(_GATEWAYS)
-    ] = Gateway.DATAFORSEO
+    where: Where | None = None
+    """Ask only rows whose cells are these: { market = ["DE", "AT"] }; all columns must fit."""
+    method: Annotated[Method, PlainValidator(values.choice(Method)), _words(Method)] | None = None
+    """How the API is asked: posted now and fetched later (standard), or answered in the same call
+    (live); default: standard, and live where that is all there is (perplexity, aisa)."""
+    gateway: Annotated[Gateway, PlainValidator(values.choice(Gateway)), _words(Gateway)] = (
+        Gateway.DATAFORSEO
+    )
     """Whose endpoint is called."""
 
 
@@ -181,6 +216,15 @@ class LimitsTable(Table):
     """Hard stop of a run, looked at before each post."""
     max_hold_usd: Amount | None = None
     """The most that the API may hold in advances at one time; posting waits below it."""
+    budget_usd_per_day: Amount | None = None
+    """Hard stop of the job for what is posted on one UTC day, whatever runs it belongs to."""
+    balance_floor_usd: Amount | None = None
+    """Post nothing that could bring the account's balance below this."""
+    assume_usd: Amount | None = None
+    """What an answer is taken to cost at least, until answers have shown it; default: 0.05 with
+    web search, reasoning or the Live method, else nothing beyond the advance."""
+    confirm_above_usd: Amount = Decimal(5)
+    """Ask a person before more than this is held, or expected to be spent."""
 
 
 class RetryTable(Table):
@@ -188,6 +232,8 @@ class RetryTable(Table):
 
     tries: Annotated[int, Field(ge=1, le=10)] = 3
     """Failures that the API may report for a task before it is given up."""
+    live_resend: bool = False
+    """Whether a Live task whose answer was lost on its way is asked, and paid, again by itself."""
 
 
 class OutputTable(Table):

@@ -25,7 +25,12 @@ def build_targets(
     right by themselves, whatever a row's parameter columns add later: a row may leave those empty.
     """
     shared = defaults.request()
-    built = {number: _build(table, shared) for number, table in tables.items()}
+    endpoints = {number: _endpoint(table) for number, table in tables.items()}
+    built = {
+        number: _build(table, endpoints[number], shared)
+        for number, table in tables.items()
+        if _can_be_asked(number, endpoints[number], findings)
+    }
     _check_names(built, findings)
     _check_requests(built, tables, shared, findings)
     targets = tuple(built.values())
@@ -48,14 +53,33 @@ def merged(target: Target, given: Mapping[str, object]) -> dict[str, object]:
 
 def has(endpoint: Endpoint, field: str) -> bool:
     """Whether a request to *endpoint* may have *field*."""
-    return parameters.supports(endpoint.provider, endpoint.method, field)
+    return parameters.supports(endpoint.provider, endpoint.method, field, gateway=endpoint.gateway)
 
 
-def _build(table: TargetTable, shared: Mapping[str, object]) -> Target:
-    endpoint = Endpoint(gateway=table.gateway, provider=table.provider, method=table.method)
+def faults_of(endpoint: Endpoint, request: Mapping[str, object]) -> list[parameters.Fault]:
+    """Every reason why *endpoint* would refuse *request*."""
+    return parameters.check_request(
+        endpoint.provider, endpoint.method, request, gateway=endpoint.gateway
+    )
+
+
+def _endpoint(table: TargetTable) -> Endpoint:
+    method = table.method or parameters.default_method(table.provider, table.gateway)
+    return Endpoint(gateway=table.gateway, provider=table.provider, method=method)
+
+
+def _can_be_asked(number: int, endpoint: Endpoint, findings: Findings) -> bool:
+    fault = parameters.check_endpoint(endpoint.provider, endpoint.method, endpoint.gateway)
+    if fault is not None:
+        findings.add(("targets", number, fault.field), fault.message)
+    return fault is None
+
+
+def _build(table: TargetTable, endpoint: Endpoint, shared: Mapping[str, object]) -> Target:
     defaults = {field: value for field, value in shared.items() if has(endpoint, field)}
     return Target(
-        name=table.name or f"{table.provider}/{table.model}/{table.method}/{table.gateway}",
+        name=table.name
+        or f"{endpoint.provider}/{table.model}/{endpoint.method}/{endpoint.gateway}",
         endpoint=endpoint,
         model=table.model,
         parameters=defaults | table.request(),
@@ -82,9 +106,7 @@ def _check_requests(
     of_defaults: dict[tuple[Path, str], list[str]] = {}
     for number, target in targets.items():
         own = tables[number].request()
-        endpoint = target.endpoint
-        request = complete_request(target, {})
-        for fault in parameters.check_request(endpoint.provider, endpoint.method, request):
+        for fault in faults_of(target.endpoint, complete_request(target, {})):
             path = _path(fault.field)
             if path == ("model_name",):
                 findings.add(("targets", number, "model"), fault.message)
@@ -118,6 +140,9 @@ def _cautions(targets: Sequence[Target]) -> list[str]:
         f"{target.name}: {caution}"
         for target in targets
         for caution in parameters.warnings(
-            target.endpoint.provider, target.endpoint.method, complete_request(target, {})
+            target.endpoint.provider,
+            target.endpoint.method,
+            complete_request(target, {}),
+            gateway=target.endpoint.gateway,
         )
     ]

@@ -124,6 +124,29 @@ def files(value: object) -> str | tuple[str, ...]:
     return value if isinstance(value, str) else tuple(listed)
 
 
+def where(value: object) -> dict[str, tuple[str, ...]]:
+    """Columns and what their cells may be, each as the text that a CSV would have."""
+    if not isinstance(value, dict) or not value:
+        raise _wrong('must be columns and their values, such as { market = ["DE", "AT"] }')
+    return {str(column): _wanted(str(column), cells) for column, cells in value.items()}
+
+
+def _wanted(column: str, cells: object) -> tuple[str, ...]:
+    listed = cells if isinstance(cells, list) else [cells]
+    texts = []
+    for cell in listed:
+        match cell:
+            case bool():
+                texts.append("true" if cell else "false")
+            case str() | int() | Decimal():
+                texts.append(str(cell))
+            case _:
+                raise _said(f"{shown(column)} must be text, a number or a list of them")
+    if not texts:
+        raise _said(f"{shown(column)} lists nothing, so no row would be asked")
+    return tuple(texts)
+
+
 def number(value: object) -> int | float:
     """A whole number or a decimal fraction."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -148,16 +171,13 @@ def amount(value: object) -> Decimal:
     return Decimal(value)
 
 
-def choice(allowed: Iterable[Word], *, later: Iterable[Word] = ()) -> Callable[[object], Word]:
-    """A validator for one of the words *allowed*; those of *later* get a word of their own."""
+def choice(allowed: Iterable[Word]) -> Callable[[object], Word]:
+    """A validator for one of the words *allowed*."""
     by_name = {str(word): word for word in allowed}
-    not_yet = {str(word) for word in later}
 
     def choose(value: object) -> Word:
         if isinstance(value, str) and value in by_name:
             return by_name[value]
-        if isinstance(value, str) and value in not_yet:
-            raise _said(f"{value} is not available in this version yet; use {_either(by_name)}")
         hint = nearest(value, by_name) if isinstance(value, str) else ""
         raise _said(f"must be {_either(by_name)}, got {shown(value)}{hint}")
 

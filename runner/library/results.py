@@ -56,6 +56,8 @@ class Result:
     reasoning_tokens: int | None
     cost_usd: Decimal | None
     """What all attempts cost, exact; 0 for a duplicate, None while nothing is booked."""
+    cost_evidence: str | None
+    """``reported`` by the API, or at least in part ``computed``; None where no cost is told."""
     posted_at: datetime | None
     answered_at: datetime | None
     received_at: datetime | None

@@ -41,6 +41,7 @@ class StartOptions(TypedDict, total=False):
     skip_bad: str | Path | None
     max_failures: int
     export: bool
+    trust_docs: bool
 
 
 async def run_job(
@@ -57,6 +58,7 @@ async def run_job(
     skip_bad: str | Path | None = None,
     max_failures: int = 0,
     export: bool = True,
+    trust_docs: bool = False,
 ) -> Summary:
     """Load what is new in *job*, send it, collect the answers, export them.
 
@@ -88,6 +90,7 @@ async def run_job(
             skip_bad=skip_bad,
             max_failures=max_failures,
             export=export,
+            trust_docs=trust_docs,
         )
         told = _Told(list(job.notes))
         stop = app.StopSwitch()
@@ -145,6 +148,7 @@ def _options(
     skip_bad: str | Path | None,
     max_failures: int,
     export: bool,
+    trust_docs: bool,
 ) -> app.RunOptions:
     """What the command line would make of them.
 
@@ -172,6 +176,7 @@ def _options(
         skip_bad=None if skip_bad is None else Path(skip_bad),
         failures=app.Failures(count=max_failures),
         export=export,
+        trust_docs=trust_docs,
     )
 
 

@@ -15,7 +15,7 @@ from runner.parameters.check import (
     supports,
     warnings,
 )
-from runner.parameters.table import CLAUDE_COUNTRIES, TABLE, TEXT_LIMIT, Field, Kind
+from runner.parameters.table import CLAUDE_COUNTRIES, TABLE, TEXT_LIMIT, Field, Kind, default_method
 from runner.parameters.values import Caution, Fault, shown, utf16_units
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Kind",
     "check_endpoint",
     "check_request",
+    "default_method",
     "expensive",
     "fields",
     "shown",

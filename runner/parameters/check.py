@@ -13,7 +13,7 @@ from runner.parameters.values import (
     long_in_utf16,
     shown,
 )
-from runner.task import Method, Provider
+from runner.task import Endpoint, Gateway, Method, Provider
 
 _FIELDS = {
     endpoint: {field.name: field for field in accepted} for endpoint, accepted in TABLE.items()
@@ -23,73 +23,65 @@ _USABLE = {
     for endpoint, accepted in TABLE.items()
 }
 _EVERY_NAME = tuple(dict.fromkeys(name for names in _USABLE.values() for name in names))
+_RESERVED = frozenset(
+    field.name for accepted in TABLE.values() for field in accepted if field.reserved
+)
 
 
-def check_endpoint(provider: str, method: str) -> Fault | None:
-    """Why requests of *method* cannot be put to *provider*; None if they can.
+def check_endpoint(provider: str, method: str, gateway: str = Gateway.DATAFORSEO) -> Fault | None:
+    """Why requests of *method* cannot be put to *provider* through *gateway*; None if they can.
 
     The texts are what a person wrote: an unknown one is answered with the nearest known.
     """
-    providers = tuple(dict.fromkeys(known for known, _ in TABLE))
-    allowed = ", ".join(providers)
-    if provider not in tuple(Provider):
-        hint = did_you_mean(provider, providers)
-        return Fault(
-            "provider", f"{shown(provider)} is unknown{hint}; it must be one of {allowed}", allowed
-        )
-    if provider == Provider.PERPLEXITY:
-        return Fault(
-            "provider",
-            "perplexity is Live only, and the Live method is not available yet; "
-            f"it must be one of {allowed}",
-            allowed,
-        )
-    if method not in tuple(Method):
-        methods = tuple(dict.fromkeys(known for _, known in TABLE))
-        return Fault(
-            "method",
-            f"{shown(method)} is unknown{did_you_mean(method, methods)}; "
-            f"it must be {', '.join(methods)}",
-            ", ".join(methods),
-        )
-    if (provider, method) not in _FIELDS:
-        return Fault(
-            "method",
-            f"{method} is not available yet for {provider}; it must be standard",
-            "standard",
-        )
-    return None
+    for name, word, known in (
+        ("provider", provider, tuple(Provider)),
+        ("method", method, tuple(Method)),
+        ("gateway", gateway, tuple(Gateway)),
+    ):
+        if word not in known:
+            allowed = ", ".join(known)
+            hint = did_you_mean(word, known)
+            return Fault(
+                name, f"{shown(word)} is unknown{hint}; it must be one of {allowed}", allowed
+            )
+    if _endpoint(provider, method, gateway) in TABLE:
+        return None
+    through = [endpoint for endpoint in TABLE if endpoint.gateway == gateway]
+    methods = ", ".join(e.method for e in through if e.provider == provider)
+    if methods:
+        whose = provider if gateway == Gateway.DATAFORSEO else f"{gateway} with {provider}"
+        return Fault("method", f"{shown(method)} is not for {whose}; it must be {methods}", methods)
+    gateways = ", ".join(dict.fromkeys(e.gateway for e in TABLE if e.provider == provider))
+    return Fault("gateway", f"{shown(gateway)} has no {provider}; it must be {gateways}", gateways)
 
 
-def fields(provider: str, method: str) -> tuple[Field, ...]:
+def fields(provider: str, method: str, *, gateway: str = Gateway.DATAFORSEO) -> tuple[Field, ...]:
     """Every field of the endpoint, reserved ones at the end, in the order of API.md §2.
 
     Raises:
-        WrongInput: no such provider or method, or not available yet.
+        WrongInput: there is no such endpoint.
     """
-    _require_endpoint(provider, method)
-    return tuple(_fields_of(provider, method).values())
+    return TABLE[_require_endpoint(provider, method, gateway)]
 
 
-def supports(provider: str, method: str, field: str) -> bool:
+def supports(provider: str, method: str, field: str, *, gateway: str = Gateway.DATAFORSEO) -> bool:
     """Whether a job may give *field* to this endpoint; False for reserved and unknown ones.
 
     Raises:
-        WrongInput: no such provider or method, or not available yet.
+        WrongInput: there is no such endpoint.
     """
-    _require_endpoint(provider, method)
-    known = _fields_of(provider, method).get(field)
-    return known is not None and not known.reserved
+    return field in _USABLE[_require_endpoint(provider, method, gateway)]
 
 
-def _fields_of(provider: str, method: str) -> dict[str, Field]:
-    return _FIELDS[Provider(provider), Method(method)]
+def _endpoint(provider: str, method: str, gateway: str) -> Endpoint:
+    return Endpoint(gateway=Gateway(gateway), provider=Provider(provider), method=Method(method))
 
 
-def _require_endpoint(provider: str, method: str) -> None:
-    fault = check_endpoint(provider, method)
+def _require_endpoint(provider: str, method: str, gateway: str) -> Endpoint:
+    fault = check_endpoint(provider, method, gateway)
     if fault:
         raise WrongInput(str(fault))
+    return _endpoint(provider, method, gateway)
 
 
 def check_request(
@@ -97,6 +89,7 @@ def check_request(
     method: str,
     request: Mapping[str, object],
     *,
+    gateway: str = Gateway.DATAFORSEO,
     reasoning_model: bool | None = None,
 ) -> list[Fault]:
     """Every reason why the API would refuse *request*, all at once; empty if there is none.
@@ -106,10 +99,11 @@ def check_request(
     absent is not known (API.md §2). *reasoning_model* is what the models list says of the model;
     None where that is not known, and then nothing is refused for it.
     """
-    unusable = check_endpoint(provider, method)
+    unusable = check_endpoint(provider, method, gateway)
     if unusable:
         return [unusable]
-    known = _fields_of(provider, method)
+    endpoint = _endpoint(provider, method, gateway)
+    known = _FIELDS[endpoint]
     faults = [
         Fault(field.name, f"is missing; it must be {field.allowed}", field.allowed)
         for field in known.values()
@@ -118,24 +112,24 @@ def check_request(
     sound: dict[str, object] = {}
     for name, value in request.items():
         field = known.get(name)
-        if field is None:
-            faults.append(_unknown(provider, method, name))
-        elif field.reserved:
+        if name in _RESERVED:
             faults.append(Fault(name, "is set by runner itself; leave it out", "nothing"))
+        elif field is None:
+            faults.append(_unknown(endpoint, name))
         elif wrong := check_value(field, value):
             faults += wrong
         else:
             sound[name] = value
-    for rule in RULES[Provider(provider), Method(method)]:
+    for rule in RULES[endpoint.provider]:
         faults += rule(sound, reasoning_model)
     return faults
 
 
-def _unknown(provider: str, method: str, name: str) -> Fault:
-    usable = _USABLE[Provider(provider), Method(method)]
+def _unknown(endpoint: Endpoint, name: str) -> Fault:
+    usable = _USABLE[endpoint]
     allowed = ", ".join(usable)
     if name in _EVERY_NAME:
-        message = f"does not exist for {provider}; leave it out (known there: {allowed})"
+        message = f"does not exist for {endpoint.provider}; leave it out (known there: {allowed})"
         return Fault(name, message, allowed)
     # A name that cannot be printed as it is would spoil the line it is reported on.
     plain = name.strip() and name.isprintable() and len(name) <= 60
@@ -149,15 +143,16 @@ def warnings(
     method: str,
     request: Mapping[str, object],
     *,
+    gateway: str = Gateway.DATAFORSEO,
     reasoning_model: bool | None = None,
 ) -> list[Caution]:
     """What the API may refuse or ignore in a request without faults, because sources differ.
 
     Empty for an endpoint that is not available.
     """
-    if check_endpoint(provider, method):
+    if check_endpoint(provider, method, gateway):
         return []
-    known = _fields_of(provider, method)
+    known = _FIELDS[_endpoint(provider, method, gateway)]
     found = [
         caution
         for name, value in request.items()

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from runner.parameters.table import ROLES
 from runner.parameters.values import Caution, Fault, shown
-from runner.task import Method, Provider
+from runner.task import Provider
 
 Request = Mapping[str, object]
 Rule = Callable[[Request, bool | None], Iterator[Fault]]
@@ -75,6 +76,31 @@ def _gemini_reasoning(request: Request, _reasoning: bool | None) -> Iterator[Fau
         yield from _enough_tokens(request, 1024, "with use_reasoning")
 
 
+def _roles_in_turn(request: Request, _reasoning: bool | None) -> Iterator[Fault]:
+    """Roles must alternate, user -> ai (API.md §2); that it begins with user is our reading."""
+    for index, role in enumerate(_roles(request)):
+        due = ROLES[index % 2]
+        if role != due:
+            name = f"message_chain[{index}].role"
+            allowed = f'"{due}": user and ai must alternate, user first'
+            yield Fault(name, f"must be {allowed}, got {shown(role)}", allowed)
+            return
+
+
+def _roles(request: Request) -> list[object]:
+    chain = request.get("message_chain")
+    if not isinstance(chain, list | tuple):
+        return []
+    return [item.get("role") for item in chain if isinstance(item, Mapping)]
+
+
+def _place_for_sonar(request: Request, _reasoning: bool | None) -> Iterator[Fault]:
+    name, model = "web_search_country_iso_code", request.get("model_name")
+    if name in request and isinstance(model, str) and not model.startswith("sonar"):
+        allowed = "only for Sonar models"
+        yield Fault(name, f"is allowed {allowed}, and {shown(model)} is none", allowed)
+
+
 def _enough_tokens(request: Request, minimum: int, when: str) -> Iterator[Fault]:
     # Left out it is 2048, which is enough for every provider.
     tokens = request.get("max_output_tokens")
@@ -83,20 +109,22 @@ def _enough_tokens(request: Request, minimum: int, when: str) -> Iterator[Fault]
         yield Fault("max_output_tokens", f"must be {allowed}, got {tokens}", allowed)
 
 
-RULES: Final[dict[tuple[Provider, Method], tuple[Rule, ...]]] = {
-    (Provider.CHAT_GPT, Method.STANDARD): (
+RULES: Final[dict[Provider, tuple[Rule, ...]]] = {
+    Provider.CHAT_GPT: (
         _one_of_temperature_and_top_p,
         _search_before_its_details,
         _no_place_for_early_reasoners,
         _chat_gpt_reasoning,
     ),
-    (Provider.CLAUDE, Method.STANDARD): (
+    Provider.CLAUDE: (
         _one_of_temperature_and_top_p,
         _search_before_its_details,
         _claude_reasoning,
     ),
-    (Provider.GEMINI, Method.STANDARD): (_gemini_reasoning,),
+    Provider.GEMINI: (_gemini_reasoning,),
+    Provider.PERPLEXITY: (_roles_in_turn, _place_for_sonar),
 }
+"""The demands of a provider; they are the same by every method and gateway (API.md §2)."""
 
 
 def cautions(provider: Provider, request: Request, reasoning: bool | None) -> Iterator[Caution]:
@@ -108,6 +136,12 @@ def cautions(provider: Provider, request: Request, reasoning: bool | None) -> It
         yield Caution(
             "web_search_city",
             "some documents allow it only with web_search_country_iso_code; it may be ignored",
+        )
+    if provider is Provider.PERPLEXITY and _roles(request)[-1:] == ["user"]:
+        yield Caution(
+            "message_chain",
+            "ends with user, and the prompt is user again; roles must alternate, "
+            "so it may be refused",
         )
     if provider is Provider.GEMINI and _is_gemini_pro(request.get("model_name")):
         yield from _pro_reasons_anyway(request)

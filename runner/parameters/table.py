@@ -1,17 +1,21 @@
 """What each provider accepts in a request: one pure table, a row for each field, with its source.
 
-    (provider, method) ──▶ (Field, Field, ...)      the order is the order of API.md §2
+    gateway / provider / method ──▶ (Field, Field, ...)      the order is the order of API.md §2
 
-Keyed by provider and method because Live accepts less (no postback) and Perplexity differs again;
-what the table has no key for is not offered yet. Demands that fields make of each other are in
-``rules``. Letters in brackets are the source tags of API.md.
+             chat_gpt        claude          gemini          perplexity
+    dataforseo  standard live   standard live   standard live   live         API.md §1
+    aisa        live            live            live            -            API.md §12
+
+Live takes the fields of Standard without the two callback URLs, and AIsa hands a Live request on
+as it is. What the table has no key for cannot be asked. Demands that fields make of each other
+are in ``rules``. Letters in brackets are the source tags of API.md.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from runner.task import Method, Provider
+from runner.task import Endpoint, Gateway, Method, Provider
 
 
 class Kind(StrEnum):
@@ -39,7 +43,7 @@ class Field:
     """Where the rule stands."""
     required: bool = False
     minimum: int | None = None
-    maximum: int | None = None
+    maximum: float | None = None
     max_length: int | None = None
     """Characters of a text, counted as code points; objects of a chain."""
     choices: tuple[str, ...] = ()
@@ -118,6 +122,13 @@ _CHAIN: Final = Field(
     note="earlier turns of the conversation, oldest first",
     source="API.md §2 [S002, C]",
 )
+_ALTERNATING_CHAIN: Final = Field(
+    name="message_chain",
+    kind=Kind.CHAIN,
+    max_length=CHAIN_LIMIT,
+    note="earlier turns, oldest first: user and ai in turn, user first",
+    source="API.md §2 [C]",
+)
 _WEB_SEARCH: Final = Field(
     name="web_search",
     kind=Kind.FLAG,
@@ -132,20 +143,20 @@ _CITY: Final = Field(
     note="needs web_search = true",
     source="API.md §2 [S002, C]; the length is ours",
 )
-_RESERVED: Final = (
-    Field(
-        name="tag",
-        kind=Kind.NAME,
-        max_length=255,
-        note="runner recognises its tasks by it",
-        source="API.md §2 [S002, C]; DESIGN.md §4",
-        reserved=True,
-    ),
+_TAG: Final = Field(
+    name="tag",
+    kind=Kind.NAME,
+    max_length=255,
+    note="runner recognises its tasks by it",
+    source="API.md §2 [S002, C]; DESIGN.md §4",
+    reserved=True,
+)
+_CALLBACKS: Final = (
     Field(
         name="postback_url",
         kind=Kind.NAME,
         max_length=2048,
-        note="set when runner has a public URL",
+        note="task_post only; set when runner has a public URL",
         source="API.md §2, §6 [C]; the length is ours",
         reserved=True,
     ),
@@ -153,7 +164,7 @@ _RESERVED: Final = (
         name="pingback_url",
         kind=Kind.NAME,
         max_length=2048,
-        note="runner does not use it",
+        note="task_post only; runner does not use it",
         source="API.md §2, §6 [C]; the length is ours",
         reserved=True,
     ),
@@ -172,7 +183,7 @@ def _tokens(minimum: int, note: str) -> Field:
     )
 
 
-def _temperature(maximum: int, default: str, note: str = "") -> Field:
+def _temperature(maximum: float, default: str, note: str = "") -> Field:
     return Field(
         name="temperature",
         kind=Kind.NUMBER,
@@ -226,8 +237,8 @@ def _reasoning(note: str) -> Field:
     )
 
 
-TABLE: Final[dict[tuple[Provider, Method], tuple[Field, ...]]] = {
-    (Provider.CHAT_GPT, Method.STANDARD): (
+_OF_PROVIDER: Final[dict[Provider, tuple[Field, ...]]] = {
+    Provider.CHAT_GPT: (
         _PROMPT,
         _MODEL,
         _tokens(16, "at least 1024 for a reasoning model"),
@@ -239,9 +250,8 @@ TABLE: Final[dict[tuple[Provider, Method], tuple[Field, ...]]] = {
         _CITY,
         _SYSTEM,
         _CHAIN,
-        *_RESERVED,
     ),
-    (Provider.CLAUDE, Method.STANDARD): (
+    Provider.CLAUDE: (
         _PROMPT,
         _MODEL,
         _tokens(1, "at least 1025 with use_reasoning"),
@@ -254,9 +264,8 @@ TABLE: Final[dict[tuple[Provider, Method], tuple[Field, ...]]] = {
         _SYSTEM,
         _CHAIN,
         _reasoning("only where the model supports it"),
-        *_RESERVED,
     ),
-    (Provider.GEMINI, Method.STANDARD): (
+    Provider.GEMINI: (
         _PROMPT,
         _MODEL,
         _tokens(1, "at least 1024 with use_reasoning"),
@@ -266,7 +275,52 @@ TABLE: Final[dict[tuple[Provider, Method], tuple[Field, ...]]] = {
         _SYSTEM,
         _CHAIN,
         _reasoning("Gemini Pro models reason always"),
-        *_RESERVED,
+    ),
+    Provider.PERPLEXITY: (
+        _PROMPT,
+        _MODEL,
+        _tokens(1, "Sonar models search by default"),
+        _temperature(1.9, "0.77"),
+        _top_p("0.9"),
+        _country("only for Sonar models"),
+        _SYSTEM,
+        _ALTERNATING_CHAIN,
     ),
 }
-"""What is accepted, by provider and method."""
+
+_METHODS: Final[dict[tuple[Gateway, Provider], tuple[Method, ...]]] = {
+    (Gateway.DATAFORSEO, Provider.CHAT_GPT): (Method.STANDARD, Method.LIVE),
+    (Gateway.DATAFORSEO, Provider.CLAUDE): (Method.STANDARD, Method.LIVE),
+    (Gateway.DATAFORSEO, Provider.GEMINI): (Method.STANDARD, Method.LIVE),
+    (Gateway.DATAFORSEO, Provider.PERPLEXITY): (Method.LIVE,),
+    (Gateway.AISA, Provider.CHAT_GPT): (Method.LIVE,),
+    (Gateway.AISA, Provider.CLAUDE): (Method.LIVE,),
+    (Gateway.AISA, Provider.GEMINI): (Method.LIVE,),
+}
+"""How each provider can be asked through each gateway, the preferred way first.
+
+API.md §1 (Perplexity has no task_post), §12 (AIsa: no way to fetch what its task_post takes, and
+no Perplexity).
+"""
+
+
+def _accepted(provider: Provider, method: Method) -> tuple[Field, ...]:
+    callbacks = _CALLBACKS if method is Method.STANDARD else ()
+    return (*_OF_PROVIDER[provider], _TAG, *callbacks)
+
+
+TABLE: Final[dict[Endpoint, tuple[Field, ...]]] = {
+    Endpoint(gateway=gateway, provider=provider, method=method): _accepted(provider, method)
+    for (gateway, provider), methods in _METHODS.items()
+    for method in methods
+}
+"""What is accepted, by endpoint."""
+
+
+def default_method(provider: Provider, gateway: Gateway = Gateway.DATAFORSEO) -> Method:
+    """How *provider* is asked where nobody says: by Standard where that exists, else Live.
+
+    A model's own abilities do not count here: the lists of models change, and the method is a
+    part of the target's name and so of what is already asked.
+    """
+    return _METHODS.get((gateway, provider), (Method.LIVE,))[0]

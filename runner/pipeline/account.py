@@ -24,7 +24,7 @@ from runner.api.errors import (
 from runner.api.wire import AccountData
 from runner.backoff import full_jitter
 from runner.pipeline.engine import Engine
-from runner.store.values import StoreUnwritable
+from runner.store.values import Balance, StoreUnwritable
 
 log = structlog.get_logger()
 
@@ -106,6 +106,8 @@ async def check_account(engine: Engine) -> AccountData | None:
 
 async def _ask_account(engine: Engine) -> AccountData | None:
     try:
+        # Before the call: what is booked meanwhile then counts as spent, and never as still there.
+        books = await engine.store.spent()
         data = await engine.api.user_data()
     except ApiError as error:
         heed(engine, error)
@@ -115,11 +117,17 @@ async def _ask_account(engine: Engine) -> AccountData | None:
         return None
     heard(engine)
     engine.pacer.observe(data.calls_per_minute, None)
+    engine.signals.balance = Balance(
+        stated=data.balance_nanousd, charged=books.charged, out=books.out
+    )
     return data
 
 
 async def probe(engine: Engine) -> None:
-    """While posting is paused, see every ten minutes, and at 00:00 UTC, whether it may go on."""
+    """While posting is paused, see every ten minutes, and at 00:00 UTC, whether it may go on.
+
+    Where a floor is kept the balance is asked for as often: other programs use the account, too.
+    """
     while not engine.signals.stopping.is_set():
         await engine.rest(min(PROBE_EVERY_S, _until_midnight_s(engine.clock.now())))
         if not engine.signals.stopping.is_set():
@@ -131,6 +139,9 @@ async def probe_once(engine: Engine) -> None:
     signals = engine.signals
     blocked = signals.blocked
     if not isinstance(blocked, MoneyBlocked):
+        if signals.floor_watched and await _ask_account(engine) is not None:
+            # Somebody may have topped it up: what was short is looked at again.
+            signals.bookings += 1
         return
     capped = blocked.block is Block.DAILY_CAP
     if capped and signals.blocked_on == engine.clock.now().date():

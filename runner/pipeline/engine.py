@@ -1,7 +1,7 @@
 """What the stages of one engine process share: its parts, and what they tell each other."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final
@@ -9,12 +9,14 @@ from typing import Final
 import anyio
 
 from runner.api.client import LlmResponses
+from runner.api.live_client import LiveResponses
 from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.pacing import Pacer, Priority
 from runner.pipeline.api_time import ApiTime, Heard
 from runner.store.protocol import TaskStore
-from runner.store.values import Ceiling, Idle, Run
+from runner.store.values import Balance, Ceiling, Idle, Run
+from runner.task import Endpoint, Gateway, Method
 
 MOST_IN_DOUBT: Final = 3
 """Batches of this process in doubt at which posting pauses (DESIGN.md §4 Posting, 1)."""
@@ -31,6 +33,38 @@ class Shortage:
     """Budget or hold."""
     bookings: int
     """``Signals.bookings`` at that time."""
+
+
+Lane = Gateway | None
+"""Who sends a task: the Live lane of a gateway; None: the poster of Standard tasks."""
+
+
+def lane_of(endpoint: Endpoint) -> Lane:
+    """Which lane sends the tasks of *endpoint*."""
+    return endpoint.gateway if endpoint.method is Method.LIVE else None
+
+
+@dataclass(slots=True)
+class Quota:
+    """How many tasks may still be sent, by all lanes together."""
+
+    left: int | None = None
+    """None = no limit."""
+    posts: int = 0
+    """Calls that were made, or at least meant to be."""
+
+    def claim(self, wanted: int) -> int:
+        """Set up to *wanted* tasks aside; what is not used of them is to be given back."""
+        if self.left is None:
+            return wanted
+        claimed = min(wanted, self.left)
+        self.left -= claimed
+        return claimed
+
+    def give_back(self, unused: int) -> None:
+        """*unused* tasks of a claim were not sent."""
+        if self.left is not None:
+            self.left += unused
 
 
 @dataclass(slots=True)
@@ -52,9 +86,19 @@ class Signals:
     withheld: RunnerError | None = None
     """Answers that are done but withheld, because the balance is negative."""
     shortages: dict[int, Shortage] = field(default_factory=dict)
-    """By run: what left no room for another attempt when one was last wanted."""
+    """By run: what left no room for another post when one was last wanted."""
+    live_shortages: dict[Gateway, dict[int, Shortage]] = field(default_factory=dict)
+    """The same for Live calls, which reserve more."""
+    halted: dict[Endpoint, RunnerError] = field(default_factory=dict)
+    """Endpoints that nothing is sent to any more in this start, and why."""
+    live_open: int = 0
+    """Live calls under way: their answers come now, or never."""
     bookings: int = 0
     """How often answers were booked, each of which may have freed money."""
+    balance: Balance | None = None
+    """The account's balance as last asked for."""
+    floor_watched: bool = False
+    """Some run may post only while the balance stays above a floor: it is asked for anew."""
     debts: int = 0
     """Replies that could not be saved yet. While there are any, nothing new is sent."""
     unwritable: RunnerError | None = None
@@ -118,16 +162,32 @@ class Signals:
         """Whether so much is in doubt that posting waits until some of it is decided."""
         return len(self.in_doubt) >= MOST_IN_DOUBT
 
-    def room(self, run: int) -> bool:
+    def room(self, run: int, lane: Lane = None) -> bool:
         """Whether there may be money for another attempt of *run*: answers since the last look
         free some."""
-        shortage = self.shortages.get(run)
+        shortage = self.shortages_of(lane).get(run)
         return shortage is None or shortage.bookings != self.bookings
 
-    def no_room(self, run: int) -> Idle | None:
+    def no_room(self, run: int, lane: Lane = None) -> Idle | None:
         """What left no room when an attempt of *run* was last wanted: budget or hold."""
-        shortage = self.shortages.get(run)
+        shortage = self.shortages_of(lane).get(run)
         return None if shortage is None else shortage.of
+
+    def short_of(self, run: int) -> Idle | None:
+        """What leaves no room for *run* now, in any lane."""
+        for lane in (None, *self.live_shortages):
+            if not self.room(run, lane):
+                return self.no_room(run, lane)
+        return None
+
+    def shortages_of(self, lane: Lane) -> dict[int, Shortage]:
+        """By run: what left a lane no room."""
+        return self.shortages if lane is None else self.live_shortages.setdefault(lane, {})
+
+    def forget_shortages(self, run: int) -> None:
+        """The limits of *run* have changed: there may be room again."""
+        for lane in (None, *self.live_shortages):
+            self.shortages_of(lane).pop(run, None)
 
     def stop(self, error: RunnerError | None = None) -> None:
         """End the stages; *error* says why, if it is not that a person asked."""
@@ -153,11 +213,24 @@ def plain(error: Exception) -> Exception:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveGateway:
+    """What it takes to make Live calls through one gateway."""
+
+    api: LiveResponses
+    pacer: Pacer
+    """At DataForSEO the account's own, which posts and fetches share."""
+    account: int
+    timeout: timedelta
+    """How long an answer is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
     """One engine process at work."""
 
     store: TaskStore
     api: LlmResponses
+    """Called only where the engine is ``standard``."""
     pacer: Pacer
     clock: Clock
     random: Random
@@ -166,6 +239,21 @@ class Engine:
     post_timeout: timedelta
     settle: timedelta = SETTLE
     signals: Signals = field(default_factory=Signals)
+    standard: bool = True
+    """Whether DataForSEO is called at all in this start: for posts, fetches and its account."""
+    live: Mapping[Gateway, LiveGateway] = field(default_factory=dict)
+    """The gateways that Live calls are made through in this start."""
+
+    def may_send(self, run: int, endpoint: Endpoint) -> bool:
+        """Whether tasks of *run* at *endpoint* can be sent for now, as far as anybody knows."""
+        signals = self.signals
+        if endpoint in signals.halted or not signals.room(run, lane_of(endpoint)):
+            return False
+        if endpoint.gateway is Gateway.DATAFORSEO and signals.blocked is not None:
+            return False
+        if endpoint.method is Method.LIVE:
+            return endpoint.gateway in self.live
+        return self.standard and not signals.too_doubtful
 
     def api_now(self) -> datetime | None:
         """The API's time, rather too early than too late; None if no reply has told it yet."""
@@ -176,6 +264,13 @@ class Engine:
         taken = await self.unless_stopped(lambda: self.pacer.take(priority))
         self.signals.calls += taken
         return taken
+
+    def ceiling(self, posting: "Posting") -> Ceiling:
+        """The limits of *posting*, with the balance that its floor is measured from."""
+        if posting.ceiling.floor is None:
+            return posting.ceiling
+        self.signals.floor_watched = True
+        return replace(posting.ceiling, balance=self.signals.balance)
 
     async def rest(self, seconds: float) -> None:
         """Sleep, but wake when the engine is asked to stop."""

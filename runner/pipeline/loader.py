@@ -10,7 +10,7 @@ load that was broken off is simply begun anew: rows that are in the queue alread
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +23,9 @@ from runner.errors import Problem, TryLater, WrongInput
 from runner.failpoints import Point, hit
 from runner.inputs.rows import Reject
 from runner.inputs.table import Table
+from runner.jobfile.formula import formula
 from runner.jobfile.job import Job
-from runner.jobfile.rows import Expander
+from runner.jobfile.rows import Expander, FirstTurn
 from runner.pipeline.conflicts import ConflictFinder
 from runner.pipeline.rejects import RejectsFile, refuse_rejects_file
 from runner.store.protocol import TaskStore
@@ -37,6 +38,9 @@ CHUNK: Final = 1_000
 """Rows read and checked for each hop into a worker thread."""
 
 ROWS_PER_TRANSACTION: Final = 2_500
+
+_MOST_TOLD: Final = 10_000
+"""Mistakes remembered of a second table, which may have as many rows."""
 
 MOST_COLUMNS: Final = 1_000
 """Different names noted from a JSON Lines file for CSV exports; the rest is in JSONL exports."""
@@ -51,9 +55,13 @@ class Checked:
     conflicts: dict[int, Problem]
     """By position: rows that ask something else under a key already used."""
     rejected: int
+    tasks: int
+    """Requests that the good rows stand for, duplicate rows included."""
     columns: tuple[str, ...]
     digest: str
     """Of the file's bytes."""
+    formula: str
+    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,8 @@ class LoadReport:
     rejected: int
     unchanged: bool
     """The very same input was loaded before: nothing was read into the queue."""
+    formula: str = ""
+    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +138,8 @@ async def check(
         TryLater: the disk of temporary files is full.
     """
     columns: dict[str, None] = dict.fromkeys(table.columns or ())
-    rows = rejected = 0
+    rows = rejected = tasks = 0
+    once = _Once(table)
     expander = Expander(job, table, key_columns=key_columns)
     with _disk_may_be_full("the folder for temporary files"), ConflictFinder() as finder:
         chunks = _expanded(table, expander, {}, columns)
@@ -137,10 +148,12 @@ async def check(
             for row in good:
                 finder.add(row)
             for reject in rejects:
-                for problem in reject.problems:
+                for problem in filter(once.is_new, reject.problems):
                     tell(problem)
-            rows += len(good) + len(rejects)
+            # A row of which only the follow-up is bad is in both.
+            rows += len({row.position for row in good}.union(each.number for each in rejects))
             rejected += len(rejects)
+            tasks += sum(len(row.asks) for row in good)
         conflicts = {}
         for found in finder.conflicts():
             file, first_file = (
@@ -159,9 +172,26 @@ async def check(
         rows=rows,
         conflicts=conflicts,
         rejected=rejected + len(conflicts),
+        tasks=tasks,
         columns=tuple(columns),
         digest=table.digest(),
+        formula=formula(job, table.sizes, tasks),
     )
+
+
+class _Once:
+    """Tells each mistake in a row of a second table once, though it comes with every first row."""
+
+    def __init__(self, table: Table) -> None:
+        self._repeating = table.repeating
+        self._told: set[Problem] = set()
+
+    def is_new(self, problem: Problem) -> bool:
+        if problem.path != self._repeating or problem in self._told:
+            return problem.path != self._repeating
+        if len(self._told) < _MOST_TOLD:
+            self._told.add(problem)
+        return True
 
 
 def _expanded(
@@ -181,6 +211,9 @@ def _expanded(
                 rejects.append(row.reject([conflicts[row.number]]))
             elif isinstance(expanded, InputRow):
                 good.append(expanded)
+            elif isinstance(expanded, FirstTurn):
+                good.append(expanded.row)
+                rejects.append(row.reject(expanded.problems))
             else:
                 rejects.append(row.reject(expanded))
         rejects.sort(key=lambda reject: reject.number)
@@ -218,6 +251,7 @@ async def load(
         await store.end_load(load_id, rejected=checked.rejected, now=clock.now())
         hit(Point.LOAD_ENDED)
         report = LoadReport(added=added, rejected=checked.rejected, unchanged=False)
+    report = replace(report, formula=checked.formula)
     log.info(
         "loader.input_loaded",
         source=table.display,
@@ -268,9 +302,13 @@ async def _write_rejects(
     with _disk_may_be_full(f"--skip-bad {path}"), RejectsFile(path, table.header) as file:
         if checked.rejected:
             chunks = _expanded(table, expander, checked.conflicts)
+            last = 0
             while (part := await anyio.to_thread.run_sync(next, chunks, None)) is not None:
                 for reject in part[1]:
-                    file.write(reject)
+                    # Of two tables combined, a row of the first comes again and again.
+                    if (row := table.row_of(reject.number)) != last:
+                        file.write(reject)
+                    last = row
             table.check_unchanged(checked.digest)
 
 

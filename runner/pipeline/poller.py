@@ -8,7 +8,6 @@ Asking is free and can be repeated, so nothing here is written before a call. DE
 """
 
 import math
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -34,6 +33,7 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence, final_charge
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
 from runner.pipeline.engine import Engine
+from runner.pipeline.packing import packed
 from runner.store.values import (
     Answered,
     Ending,
@@ -70,7 +70,6 @@ _LONGEST_LOOK_S: Final = 1.0
 _WITHHELD_AGAIN: Final = timedelta(minutes=10)
 _VAIN_BASE_S: Final = 5.0
 _VAIN_CAP_S: Final = 120.0
-_SMALL_REPLY: Final = 8 * 1024
 _UNREADABLE_CAP: Final = timedelta(minutes=30)
 _STEP: Final = timedelta(minutes=1)
 _ORIGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -316,15 +315,6 @@ def _answered(task: Posted, fetched: Finished) -> Answered:
         charge=charge,
         evidence=evidence,
     )
-
-
-def packed(reply: bytes) -> bytes:
-    """*reply* as it is kept: zlib's format, which any zlib unpacks."""
-    # Most replies are small, and most of the time for a small one goes into clearing zlib's
-    # buffers: small buffers take a third of the time and lose a twentieth of the gain.
-    small = len(reply) <= _SMALL_REPLY
-    packer = zlib.compressobj(3, wbits=13 if small else zlib.MAX_WBITS, memLevel=6 if small else 8)
-    return packer.compress(reply) + packer.flush()
 
 
 def _retry_wait(engine: Engine, task: Posted) -> timedelta:

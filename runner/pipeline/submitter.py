@@ -8,11 +8,10 @@ Nothing here ever sends a batch twice. DESIGN.md §4, steps 1 to 6.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 import structlog
@@ -21,30 +20,18 @@ from anyio.abc import TaskGroup
 from runner.api.calls import PreparedPost
 from runner.api.errors import AccountBlocked, Unreachable
 from runner.api.posting import PostReply
-from runner.api.status import DUPLICATE, lookup
 from runner.backoff import not_taken_wait_s
 from runner.failpoints import Point, hit
 from runner.money import exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
-from runner.pipeline.engine import Engine, Posting, Shortage
+from runner.pipeline.engine import Engine, Posting, Quota
+from runner.pipeline.intents import STALE_S, Turns, due_at_once, patience, save
 from runner.store.reconciling import Sighting
 from runner.store.values import Idle, StoreUnwritable
 from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
-
-STALE_S: Final = 2.0
-"""An intent older than this is not sent: the process was paused, and may be presumed dead."""
-
-SLACK: Final = timedelta(seconds=15)
-"""From the intent to the deadline, beside the time the reply may take: a store that is busy for ten
-seconds, and ``STALE_S``."""
-
-_LEAST_SLACK: Final = timedelta(seconds=STALE_S + 1)
-"""Where replies are waited for so short a time that somebody is trying things out."""
 
 POSTERS: Final = 4
 """Posts under way at the same time."""
@@ -54,18 +41,7 @@ _HOLD_AGAIN_S: Final = 2.0
 """How long answers are let free money before posting goes on, so that posts are not of one task."""
 _WRITE_AGAIN_S: Final = 1.0
 _LEAST_BACKOFF_S: Final = 0.5
-_SAVE_AGAIN_CAP_S: Final = 5.0
 _SIZES: Final = (5, 25, 100)
-
-
-def patience(post_timeout: timedelta) -> timedelta:
-    """From the intent to the deadline, where a reply is waited for at most *post_timeout*."""
-    return post_timeout + min(SLACK, max(_LEAST_SLACK, post_timeout / 4))
-
-
-def after_last(items: Iterable[T], last: int, number: Callable[[T], int]) -> list[T]:
-    """*items* by *number*, beginning after *last*, so that each has its turn."""
-    return sorted(items, key=lambda item: (number(item) <= last, number(item)))
 
 
 class BatchSize:
@@ -108,15 +84,11 @@ class Poster:
         *most*: tasks to post at all; None = no limit.
         """
         self.size = BatchSize()
-        self.left = most
-        """Tasks that may still be posted; None = no limit."""
-        self.posts = 0
-        """Calls that were made, or at least meant to be."""
+        self.quota = Quota(most)
+        """Shared with the Live lanes."""
+        self.postings = postings
         self._engine = engine
-        self._postings = postings
-        self._last_run = 0
-        self._last_target: dict[int, int] = {}
-        """By run."""
+        self._turns: Turns[Intent] = Turns(engine, postings)
         self._failures = 0
         """Posts in a row that brought no reply."""
         self._doubtful = False
@@ -151,13 +123,13 @@ class Poster:
     def _may_post(self) -> bool:
         signals = self._engine.signals
         held_back = signals.blocked is not None or signals.too_doubtful
-        return not held_back and not signals.debts and self.left != 0
+        return not held_back and not signals.debts and self.quota.left != 0
 
     def _idle_s(self) -> float:
         signals = self._engine.signals
         if signals.unwritable is not None:
             return _WRITE_AGAIN_S
-        short = any(signals.no_room(posting.run.id) for posting in self._postings)
+        short = any(signals.no_room(posting.run.id) for posting in self.postings)
         return _HOLD_AGAIN_S if short else _LOOK_AGAIN_S
 
     async def _back_off(self) -> None:
@@ -180,21 +152,17 @@ class Poster:
         return None if intent is None else await self.deliver(intent)
 
     async def intend(self) -> Intent | None:
-        """Write the intent to post one batch of what is due; None if nothing is, or no money.
-
-        Runs take turns, and so do the targets of each, so that a long one does not keep the others
-        waiting.
-        """
+        """Write the intent to post one batch of what is due; None if nothing is, or no money."""
         engine = self._engine
         try:
-            due = await self._due()
+            due = await self._turns.due()
             if not due or not await engine.call_token(Priority.POST):
                 return None
             # Counted as under way from before the intent, so that nobody takes the engine for idle.
             engine.signals.in_flight += 1
             intent = None
             try:
-                intent = await self._first_affordable(due)
+                intent = await self._turns.first_affordable(due, self._intend_for)
             finally:
                 engine.signals.in_flight -= intent is None
         except StoreUnwritable as error:
@@ -202,47 +170,6 @@ class Poster:
             log.warning("submitter.intent_not_written", error=error.what)
             return None
         return intent
-
-    async def _due(self) -> list[tuple[Posting, list[tuple[int, Endpoint]]]]:
-        """The runs that have something due and may have room for it, and their targets, in turn."""
-        engine, found = self._engine, []
-        for posting in tuple(self._postings):
-            run = posting.run.id
-            if engine.signals.room(run):
-                targets = await engine.store.targets_to_post(run, now=engine.clock.now())
-                if targets:
-                    last = self._last_target.get(run, 0)
-                    found.append((posting, after_last(targets, last, lambda each: each[0])))
-        return after_last(found, self._last_run, lambda each: each[0].run.id)
-
-    async def _first_affordable(
-        self, due: list[tuple[Posting, list[tuple[int, Endpoint]]]]
-    ) -> Intent | None:
-        for posting, targets in due:
-            if (intent := await self._first_of_run(posting, targets)) is not None:
-                self._last_run = posting.run.id
-                return intent
-        return None
-
-    async def _first_of_run(
-        self, posting: Posting, targets: list[tuple[int, Endpoint]]
-    ) -> Intent | None:
-        """The first target's batch that the run's limits leave room for."""
-        signals, run = self._engine.signals, posting.run.id
-        bookings = signals.bookings
-        idle: set[Idle] = set()
-        for target, endpoint in targets:
-            intent = await self._intend_for(posting, target, endpoint)
-            if isinstance(intent, Intent):
-                self._last_target[run] = target
-                signals.shortages.pop(run, None)
-                return intent
-            idle.add(intent)
-        # The hold comes first: answers free it for certain.
-        short_of = next((each for each in (Idle.HOLD, Idle.BUDGET) if each in idle), None)
-        if short_of is not None:
-            signals.shortages[run] = Shortage(short_of, bookings)
-        return None
 
     async def _intend_for(self, posting: Posting, target: int, endpoint: Endpoint) -> Intent | Idle:
         engine = self._engine
@@ -253,26 +180,32 @@ class Poster:
             prepared.append((post, engine.clock.monotonic()))
             return post.sha256
 
+        claimed = self.quota.claim(self.size.size)
+        if not claimed:
+            return Idle.NOTHING_DUE
         hit(Point.INTENT_BEFORE)
-        batch = await engine.store.begin_batch(
-            run=posting.run.id,
-            target=target,
-            account=engine.account,
-            worker=engine.worker,
-            limit=self.size.size if self.left is None else min(self.size.size, self.left),
-            now=engine.clock.now(),
-            patience=patience(engine.post_timeout),
-            ceiling=posting.ceiling,
-            api_time=engine.api_now(),
-            seal=seal,
-        )
+        begun = 0
+        try:
+            batch = await engine.store.begin_batch(
+                run=posting.run.id,
+                target=target,
+                account=engine.account,
+                worker=engine.worker,
+                limit=claimed,
+                now=engine.clock.now(),
+                patience=patience(engine.post_timeout),
+                ceiling=engine.ceiling(posting),
+                api_time=engine.api_now(),
+                seal=seal,
+            )
+            begun = 0 if isinstance(batch, Idle) else len(batch.attempts)
+        finally:
+            self.quota.give_back(claimed - begun)
         engine.signals.unwritable = None
         if isinstance(batch, Idle):
             return batch
         hit(Point.INTENT_DURABLE)
-        self.posts += 1
-        if self.left is not None:
-            self.left -= len(batch.attempts)
+        self.quota.posts += 1
         return Intent(batch, *prepared[-1])
 
     async def deliver(self, intent: Intent) -> PostReply:
@@ -317,31 +250,18 @@ class Poster:
 
 
 async def _save(engine: Engine, batch: Batch, reply: PostReply) -> None:
-    """Save the outcome, however long that takes: it is the only record of what was paid."""
-    wait_s, owing = 0.5, False
-    while True:
-        try:
-            await engine.store.settle_batch(
-                batch,
-                unblamed(reply),
-                outcome=outcome_of(reply),
-                code=reply.code,
-                message=reply.trouble.what if reply.trouble else None,
-                now=engine.clock.now(),
-            )
-            hit(Point.OUTCOME_DURABLE)
-            break
-        except StoreUnwritable as error:
-            if not owing:
-                engine.signals.debts += 1
-                owing = True
-            engine.signals.unwritable = error
-            log.error("submitter.outcome_not_saved", batch=batch.id, error=error.what)
-            await engine.clock.sleep(wait_s)
-            wait_s = min(wait_s * 2, _SAVE_AGAIN_CAP_S)
-    if owing:
-        engine.signals.debts -= 1
-    engine.signals.unwritable = None
+    async def settle() -> None:
+        await engine.store.settle_batch(
+            batch,
+            unblamed(reply),
+            outcome=outcome_of(reply),
+            code=reply.code,
+            message=reply.trouble.what if reply.trouble else None,
+            now=engine.clock.now(),
+        )
+        hit(Point.OUTCOME_DURABLE)
+
+    await save(engine, batch, settle)
     # What was not taken gives its reserve back.
     engine.signals.bookings += any(isinstance(o, NotTaken | Refused) for o in reply.outcomes)
     _report(batch, reply)
@@ -374,7 +294,7 @@ def unblamed(reply: PostReply) -> Sequence[Outcome]:
         return reply.outcomes
     return tuple(
         replace(outcome, wait_s=0.0)
-        if isinstance(outcome, NotTaken) and lookup(outcome.code).kind not in DUPLICATE
+        if isinstance(outcome, NotTaken) and due_at_once(outcome)
         else outcome
         for outcome in reply.outcomes
     )

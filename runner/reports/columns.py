@@ -60,6 +60,12 @@ def _cost(line: ExportLine, _: Run) -> Value:
     return exact(amount) if line.duplicate_of is None else _NOTHING
 
 
+def _evidence(line: ExportLine, run: Run) -> Value:
+    """``reported`` by the API, or at least in part ``computed``; None where no cost is told."""
+    told = _cost(line, run) is not None and line.duplicate_of is None
+    return _stored("cost_evidence")(line, run) if told else None
+
+
 def _citation_urls(line: ExportLine, _: Run) -> Value:
     """In the order of the answer; None without an answer, an empty list if it cites nothing."""
     urls = _list(line.values["citation_urls"])
@@ -94,6 +100,7 @@ COLUMNS: Final[dict[str, Read]] = {
     "output_tokens": _stored("output_tokens"),
     "reasoning_tokens": _stored("reasoning_tokens"),
     "cost_usd": _cost,
+    "cost_evidence": _evidence,
     "money_spent_usd": _dollars("money_spent_nanousd"),
     "posted_at": _stored("posted_at"),
     "answered_at": _stored("answered_at"),

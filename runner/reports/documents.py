@@ -107,6 +107,9 @@ def _amounts(line: CostLine) -> dict[str, object]:
         "refunded": exact(money.refunded),
         "reserved": exact(money.reserved),
         "at_risk": exact(money.at_risk),
+        "over_reserve": exact(money.over_reserve),
+        "charged_reported": exact(line.reported),
+        "charged_computed": exact(line.computed),
         "tasks": line.tasks,
         "completed": line.completed,
     }

@@ -9,11 +9,21 @@ where it stands. Secrets are never repeated.
 """
 
 from runner.settings.credentials import Credentials
-from runner.settings.endpoint import LIVE_URL, SANDBOX_URL, Api, ApiKind, is_loopback
+from runner.settings.endpoint import (
+    AISA_PATH,
+    AISA_URL,
+    LIVE_URL,
+    SANDBOX_URL,
+    Api,
+    ApiKind,
+    is_loopback,
+)
 from runner.settings.settings import Settings
 from runner.settings.sources import FILE_NAME
 
 __all__ = [
+    "AISA_PATH",
+    "AISA_URL",
     "FILE_NAME",
     "LIVE_URL",
     "SANDBOX_URL",

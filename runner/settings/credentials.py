@@ -1,4 +1,4 @@
-"""Login and password: where they come from, and every form in which they must not be shown."""
+"""Login, password and AIsa's key: where they come from, and how they must not be shown."""
 
 import os
 import stat
@@ -48,6 +48,9 @@ class Credentials:
 SIMULATED: Final = Credentials("simulated-login", "simulated-password")
 """For ``--api sim``: no account of anybody's."""
 
+SIMULATED_AISA_KEY: Final = "sk-aisa-simulated"
+"""The same for AIsa's side of the simulator."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -69,7 +72,7 @@ def find_credentials(sources: Sources) -> Found:
         faults.append("there is no login: DATAFORSEO_LOGIN is not set")
     elif fault := _login_fault(login.value):
         faults.append(f"the login from {login.origin} {fault}")
-    password = _password(sources, faults, warnings)
+    password = _read(_PASSWORD, sources, faults, warnings)
     return Found(
         login.value if login and isinstance(login.value, str) else None,
         password,
@@ -78,36 +81,75 @@ def find_credentials(sources: Sources) -> Found:
     )
 
 
-def _password(sources: Sources, faults: list[str], warnings: list[str]) -> str | None:
-    direct, file = sources.find("password"), sources.find("password_file")
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """What was found of AIsa's key, and why it cannot be used."""
+
+    key: str | None = field(default=None, repr=False)
+    faults: tuple[str, ...] = ()
+    """One sentence each; only a command that calls AIsa minds them."""
+    warnings: tuple[str, ...] = ()
+
+    def secrets(self) -> set[str]:
+        """What no log, error or page may show."""
+        return {self.key, f"Bearer {self.key}"} if self.key else set()
+
+
+def find_aisa_key(sources: Sources) -> FoundKey:
+    """AIsa's key from its places, its file read; nothing is raised."""
+    faults: list[str] = []
+    warnings: list[str] = []
+    key = _read(_AISA_KEY, sources, faults, warnings)
+    if key and not (key.isascii() and key.isprintable() and " " not in key) and not faults:
+        faults.append("the AIsa key has characters that no header can carry")
+    return FoundKey(key, tuple(faults), tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """A secret text and the two ways to give it."""
+
+    key: str
+    """The setting; that of its file ends in ``_file``."""
+    what: str
+    variable: str
+
+
+_PASSWORD: Final = _Secret("password", "password", "DATAFORSEO_PASSWORD")
+_AISA_KEY: Final = _Secret("aisa_api_key", "AIsa key", "AISA_API_KEY")
+
+
+def _read(secret: _Secret, sources: Sources, faults: list[str], warnings: list[str]) -> str | None:
+    direct, file = sources.find(secret.key), sources.find(f"{secret.key}_file")
     if direct and file and file.variable:
         faults.append(
-            "DATAFORSEO_PASSWORD and DATAFORSEO_PASSWORD_FILE are both set; unset one of them"
+            f"{secret.variable} and {secret.variable}_FILE are both set; unset one of them"
         )
     if direct is not None:
         text = str(direct.value)
         if not _sendable(text):
-            faults.append(f"the password from {direct.origin} has control characters")
+            faults.append(f"the {secret.what} from {direct.origin} has control characters")
         return text
     if file is None:
         faults.append(
-            "there is no password: neither DATAFORSEO_PASSWORD nor DATAFORSEO_PASSWORD_FILE is set"
+            f"there is no {secret.what}: neither {secret.variable} nor {secret.variable}_FILE "
+            "is set"
         )
         return None
-    return _password_in_file(sources, file, faults, warnings)
+    return _read_file(secret, sources, file, faults, warnings)
 
 
-def _password_in_file(
-    sources: Sources, given: Given, faults: list[str], warnings: list[str]
+def _read_file(
+    secret: _Secret, sources: Sources, file: Given, faults: list[str], warnings: list[str]
 ) -> str | None:
-    path = sources.expand(given)
+    path = sources.expand(file)
     if path is None:
-        faults.append(f"the password file from {given.origin} is not a path")
+        faults.append(f"the {secret.what} file from {file.origin} is not a path")
         return None
-    where = f"the password file {path} ({given.origin})"
+    where = f"the {secret.what} file {path} ({file.origin})"
     try:
         content, mode = _head(path)
-        # An editor or `echo` ends the file with a line end that is not part of the password.
+        # An editor or `echo` ends the file with a line end that is not part of the secret.
         text = content.decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         faults.append(f"{where} cannot be read: {error.strerror or 'unreadable'}")
@@ -118,7 +160,7 @@ def _password_in_file(
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         warnings.append(f"{where} can be read by everybody on this machine; chmod 600 {path}")
     if not text or len(content) > _LARGEST_FILE or not _sendable(text):
-        faults.append(f"{where} must hold one line, the password, and nothing else")
+        faults.append(f"{where} must hold one line, the {secret.what}, and nothing else")
         return None
     return text
 

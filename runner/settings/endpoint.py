@@ -20,6 +20,13 @@ SANDBOX_URL: Final = "https://sandbox.dataforseo.com"
 """Free, dummy answers, the same paths and login (API.md §1, §7 Sandbox)."""
 
 
+AISA_URL: Final = "https://api.aisa.one/apis/v1"
+"""The reseller's API: Live only, paid, without a sandbox (API.md §12)."""
+
+AISA_PATH: Final = "/apis/v1"
+"""Where the simulator speaks as AIsa does."""
+
+
 class ApiKind(StrEnum):
     """Which API a store belongs to."""
 
@@ -83,6 +90,18 @@ def api_at(text: str, *, allow_http: bool) -> Api:
     return _BY_URL.get(url) or Api(ApiKind.URL, url)
 
 
+def aisa_at(text: str, *, allow_http: bool) -> str:
+    """AIsa's base URL *text* in its one spelling.
+
+    Raises:
+        NotAnApi: not a base URL, or one that a key must not be sent to.
+    """
+    reasons = list(_reasons_against(text, allow_http=allow_http, hint="set AISA_API_KEY instead"))
+    if reasons:
+        raise NotAnApi(*reasons)
+    return _normal(urlsplit(text))
+
+
 def speaks_clear_text(api: Api) -> bool:
     """Whether credentials would cross a network unencrypted."""
     parts = urlsplit(api.base_url or "")
@@ -99,7 +118,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _reasons_against(text: str, *, allow_http: bool) -> Iterator[str]:
+def _reasons_against(
+    text: str,
+    *,
+    allow_http: bool,
+    hint: str = "set DATAFORSEO_LOGIN and DATAFORSEO_PASSWORD instead",
+) -> Iterator[str]:
     if not text.isprintable() or re.search(r"[\s\\]", text):
         yield "must be a URL without spaces, backslashes and control characters"
         return
@@ -113,10 +137,7 @@ def _reasons_against(text: str, *, allow_http: bool) -> Iterator[str]:
         yield f"must be a URL such as {LIVE_URL}, with https:// and a host"
         return
     if "@" in parts.netloc:
-        yield (
-            "must not hold a login or password; set DATAFORSEO_LOGIN and DATAFORSEO_PASSWORD "
-            "instead"
-        )
+        yield f"must not hold a login or password; {hint}"
     if "?" in text or "#" in text:
         yield "must end with the host or a path, without ? and #"
     if re.search(r"/v3/?$", parts.path):

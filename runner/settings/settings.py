@@ -9,16 +9,21 @@ from typing import Final, Self, TypeVar
 from runner.errors import CredentialsRefused, WrongInput
 from runner.settings.credentials import (
     SIMULATED,
+    SIMULATED_AISA_KEY,
     Credentials,
     Found,
+    FoundKey,
+    find_aisa_key,
     find_credentials,
     worth_hiding,
 )
 from runner.settings.endpoint import (
+    AISA_URL,
     LIVE,
     Api,
     ApiKind,
     NotAnApi,
+    aisa_at,
     api_at,
     api_named,
     speaks_clear_text,
@@ -50,6 +55,8 @@ class Settings:
     store: Path
     """The store's file, absolute. A rehearsal (sim, sandbox) has one of its own."""
     api: Api = LIVE
+    aisa_base_url: str | None = None
+    """AIsa's base URL, with ``/apis/v1``; None where none is known (``aisa``)."""
     calls_per_minute: int = 2000
     """The most calls a minute, all kinds together; headers can only lower it."""
     post_timeout_seconds: float = 60.0
@@ -60,6 +67,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
     """What a person should hear once, though nothing is refused for it."""
     found: Found = field(default_factory=Found, repr=False)
+    found_aisa: FoundKey = field(default_factory=FoundKey, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +92,7 @@ class Settings:
         reader = _Reader(sources)
         allow_http = reader.get("allow_http", _switch, default=False)
         api = reader.api(allow_http=allow_http)
+        aisa = reader.aisa(api, allow_http=allow_http)
         store = reader.store(api)
         calls = reader.get("calls_per_minute", _whole(CALLS_PER_MINUTE), default=2000)
         timeout = reader.get("post_timeout_seconds", _seconds(POST_TIMEOUT_SECONDS), default=60.0)
@@ -91,15 +100,19 @@ class Settings:
         host_id = reader.get("host_id", _host_id, default=None)
         reader.raise_if_wrong()
         found = find_credentials(sources)
-        for key in ("login", "password", "password_file"):
+        found_aisa = find_aisa_key(sources)
+        for key in ("login", "password", "password_file", "aisa_api_key", "aisa_api_key_file"):
             reader.note_origin(key)
-        warnings = [*sources.misspelt(), *found.warnings]
+        warnings = [*sources.misspelt(), *found.warnings, *found_aisa.warnings]
+        if aisa and speaks_clear_text(Api(ApiKind.URL, aisa)):
+            warnings.append(f"{aisa} is not encrypted: the AIsa key travels in clear")
         if speaks_clear_text(api):
             warnings.append(f"{api.base_url} is not encrypted: login and password travel in clear")
         return cls(
             workspace=sources.workspace,
             store=store,
             api=api,
+            aisa_base_url=aisa,
             calls_per_minute=calls,
             post_timeout_seconds=timeout,
             settle_seconds=settle,
@@ -107,6 +120,7 @@ class Settings:
             host_id=host_id,
             warnings=tuple(warnings),
             found=found,
+            found_aisa=found_aisa,
             origins=reader.origins,
         )
 
@@ -138,12 +152,39 @@ class Settings:
             )
         return Credentials(login, password)
 
+    def aisa(self) -> tuple[str | None, str]:
+        """AIsa's base URL and key; no URL and a made-up key for the simulator inside, whose port
+        only the one who starts it knows.
+
+        Raises:
+            CredentialsRefused: the key is missing or cannot be used.
+            WrongInput: a rehearsal would call, and pay, the real AIsa.
+        """
+        if self.api.kind is ApiKind.SIM:
+            return None, SIMULATED_AISA_KEY
+        if self.aisa_base_url is None:
+            raise WrongInput(
+                f"--api {self.api} says nothing about AIsa, which has no free sandbox",
+                why="its real address is called only together with the real API, --api live",
+                how='set AISA_BASE_URL, or leave out the targets with gateway = "aisa"',
+            )
+        key = self.found_aisa.key
+        if self.found_aisa.faults or not key:
+            raise CredentialsRefused(
+                "AIsa cannot be called without its key",
+                where="the settings; nothing was sent",
+                why="; ".join(self.found_aisa.faults) or "none was given",
+                how="export AISA_API_KEY_FILE=…",
+            )
+        return self.aisa_base_url, key
+
     def secrets(self) -> frozenset[str]:
         """Every text that no output may show, for the log's masker; usable or not."""
         login, password = self.found.login or "", self.found.password
+        key = self.found_aisa.secrets()
         if not password:
-            return frozenset({login} if worth_hiding(login) else ())
-        return frozenset(Credentials(login, password).secrets())
+            return frozenset(key | ({login} if worth_hiding(login) else set()))
+        return frozenset(key | Credentials(login, password).secrets())
 
 
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
@@ -195,6 +236,17 @@ class _Reader:
                 self._wrong += [given.wrong(f"{key} {reason}") for reason in bad.args]
                 return LIVE
         return LIVE
+
+    def aisa(self, api: Api, *, allow_http: bool) -> str | None:
+        """AIsa's base URL: the one given, else its own beside the real API, else none."""
+        given = self.note_origin("aisa_base_url")
+        if given is None:
+            return AISA_URL if api.kind is ApiKind.LIVE else None
+        try:
+            return aisa_at(_text(given.value), allow_http=allow_http)
+        except (_Bad, NotAnApi) as bad:
+            self._wrong += [given.wrong(f"aisa_base_url {reason}") for reason in bad.args]
+            return None
 
     def store(self, api: Api) -> Path:
         """The store's file; that of a rehearsal gets a name of its own unless a flag names it."""

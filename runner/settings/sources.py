@@ -46,6 +46,14 @@ NAMES: Final = (
         "DATAFORSEO_PASSWORD, or name a file with password_file",
     ),
     Name("password_file", ("DATAFORSEO_PASSWORD_FILE",)),
+    Name("aisa_base_url", ("AISA_BASE_URL",)),
+    Name(
+        "aisa_api_key",
+        ("AISA_API_KEY",),
+        not_in_file="this file is copied and committed, and a key must not be; set AISA_API_KEY, "
+        "or name a file with aisa_api_key_file",
+    ),
+    Name("aisa_api_key_file", ("AISA_API_KEY_FILE",)),
     Name("store", ("RUNNER_STORE",), flag=True),
     Name("calls_per_minute", ("RUNNER_CALLS_PER_MINUTE",), flag=True),
     Name("post_timeout_seconds", ("RUNNER_POST_TIMEOUT_SECONDS",), flag=True),
@@ -63,6 +71,7 @@ NAMES: Final = (
 )
 _BY_KEY: Final = {name.key: name for name in NAMES}
 _FILE_KEYS: Final = tuple(name.key for name in NAMES if not name.not_in_file)
+_PREFIXES: Final = ("RUNNER_", "DATAFORSEO_", "AISA_")
 _VARIABLES: Final = tuple(variable for name in NAMES for variable in name.variables)
 
 
@@ -154,7 +163,7 @@ class Sources:
 
     def misspelt(self) -> list[str]:
         """A sentence for each variable that looks like one of ours but is not."""
-        ours = (name for name in self.environ if name.startswith(("RUNNER_", "DATAFORSEO_")))
+        ours = (name for name in self.environ if name.startswith(_PREFIXES))
         sentences = []
         for name in sorted(set(ours) - set(_VARIABLES)):
             # Near only: CI systems set RUNNER_ variables of their own.

@@ -19,57 +19,37 @@ from random import Random
 from typing import Final, Self
 
 from runner.clock import Clock, from_ms, to_ms
-from runner.money import ADVANCE, BASE_PRICE_STANDARD
+from runner.money import ADVANCE, BASE_PRICE_LIVE, BASE_PRICE_STANDARD
 from runner.simulator.answers import bill_for, result_for
-from runner.simulator.calls import STANDARD_PROVIDERS, Json
+from runner.simulator.calls import STANDARD_PROVIDERS, CallKind, Json
 from runner.simulator.faults import Fault, Faults, Strike
 from runner.simulator.ledger import (
+    BASE_PRICES,
     COMPLETION_WINDOW_MS,
     KEEP_WINDOW_MS,
+    LIVE_WINDOW_MS,
     OK,
     READY_WINDOW_MS,
     TAKEN,
     Ledger,
     RemoteTask,
 )
-from runner.simulator.limits import CallLog
+from runner.simulator.limits import CallLog, OpenCalls
+from runner.simulator.records import Collected, Deposited, Posted, Record
 from runner.simulator.scenario import FailureCharge, Place, Scenario
 from runner.simulator.validation import Refusal, refusal_of
-from runner.task import Provider
+from runner.task import Gateway, Method, Provider
 
 MAX_TASKS: Final = 100
 """Tasks that one post may carry (API.md §3)."""
+
+LIVE_TIMEOUT: Final = 50401
+"""What a Live call that has run for 120 s ends with (API.md §5)."""
 
 READY_LIMIT: Final = 1000
 """Ids that ``tasks_ready`` shows at most (API.md §3)."""
 
 _MS: Final = timedelta(milliseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """Tasks were accepted in one call."""
-
-    tasks: tuple[RemoteTask, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """The result of a task was read for the first time."""
-
-    task_id: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deposited:
-    """Money was paid in, nano-dollars."""
-
-    amount: int
-    at_ms: int
-
-
-Record = Posted | Collected | Deposited
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +92,9 @@ class Account:
         self.clock = clock
         self.ledger = Ledger()
         self.calls = CallLog()
+        self.aisa_calls = CallLog()
+        """Calls through AIsa: its key has limits of its own."""
+        self.open_calls = OpenCalls()
         self.seed = scenario.seed
         self.faults = Faults(scenario.faults, Random(f"{scenario.seed}/faults"))
         self._rng = rng or Random(scenario.seed)
@@ -192,6 +175,8 @@ class Account:
         while self._running and self._running[0][0] <= now_ms:
             task = self.ledger.tasks[heappop(self._running)[1]]
             self.ledger.settle(task)
+            if task.method is Method.LIVE:
+                continue
             if task.code == OK or self.scenario.ready_lists_failures:
                 self._ready[task.provider][task.id] = task
 
@@ -212,6 +197,36 @@ class Account:
             self._commit(Posted(tuple(taken.values())))
         return judged
 
+    def ask(self, provider: Provider, sent: object, gateway: Gateway) -> Judged:
+        """Take the task of a Live call; it is charged when it ends, whether or not anybody hears.
+
+        Raises:
+            PaymentRequired: nothing is left on the balance, and the scenario refuses the call.
+        """
+        now_ms = self.now_ms()
+        refusal = refusal_of(
+            provider, sent, listed_only=self.scenario.listed_models_only, live=True
+        )
+        if refusal is not None or not isinstance(sent, dict):
+            return Judged(sent, refusal or (40501, "Invalid Field: 'data'."))
+        strike = self.faults.for_task(sent["user_prompt"], CallKind.LIVE)
+        if (code := self._refused_anyway(strike)) is not None:
+            return Judged(sent, (code, ""))
+        if self.ledger.balance < BASE_PRICE_LIVE:
+            if self.scenario.payment_place is Place.TOP:
+                raise PaymentRequired
+            return Judged(sent, (40210, ""))
+        task = self._new_task(provider, sent, now_ms, strike, Method.LIVE, gateway)
+        self._commit(Posted((task,)))
+        return Judged(sent, task)
+
+    def _refused_anyway(self, strike: Strike | None) -> int | None:
+        """The code that a valid task is refused with all the same, by order or by chance."""
+        refused = strike is not None and strike.fault is Fault.TASK_REFUSED
+        if refused or self._happens(self.scenario.refuse_rate):
+            return (strike.code if strike and refused else None) or self.scenario.refuse_code
+        return None
+
     def _judge(
         self,
         provider: Provider,
@@ -225,9 +240,7 @@ class Account:
             return Judged(sent, refusal or (40501, "Invalid Field: 'data'."))
         request: Json = sent
         strike = self.faults.for_task(request["user_prompt"])
-        refused = strike is not None and strike.fault is Fault.TASK_REFUSED
-        if refused or self._happens(self.scenario.refuse_rate):
-            code = (strike.code if strike and refused else None) or self.scenario.refuse_code
+        if (code := self._refused_anyway(strike)) is not None:
             return Judged(sent, (code, ""))
         if self.ledger.balance < (len(taken) + 1) * TAKEN:
             if self.scenario.payment_place is Place.TOP:
@@ -248,12 +261,19 @@ class Account:
         )
 
     def _new_task(
-        self, provider: Provider, request: Json, now_ms: int, strike: Strike | None
+        self,
+        provider: Provider,
+        request: Json,
+        now_ms: int,
+        strike: Strike | None,
+        method: Method = Method.STANDARD,
+        gateway: Gateway = Gateway.DATAFORSEO,
     ) -> RemoteTask:
         task_id = self.new_id()
-        finish_ms, code = self._end(now_ms, strike)
+        finish_ms, code = self._end(now_ms, strike, method)
         spent = bill_for(self.seed, task_id, provider, request).money_spent
         late = finish_ms >= now_ms + COMPLETION_WINDOW_MS
+        charged = code == OK or self._unheard(code, method)
         return RemoteTask(
             id=task_id,
             provider=provider,
@@ -264,26 +284,43 @@ class Account:
             posted_ms=now_ms,
             finish_ms=finish_ms,
             code=code,
-            charge=spent + BASE_PRICE_STANDARD if code == OK else self._charge_of_failure(late),
+            charge=spent + BASE_PRICES[method]
+            if charged
+            else self._charge_of_failure(late, method),
+            method=method,
+            gateway=gateway,
         )
 
-    def _end(self, now_ms: int, strike: Strike | None) -> tuple[int, int]:
+    def _end(self, now_ms: int, strike: Strike | None, method: Method) -> tuple[int, int]:
         """When and with which code a task accepted now will end."""
         scenario = self.scenario
-        last_ms = now_ms + COMPLETION_WINDOW_MS
-        finish_ms = now_ms + scenario.latency.draw(self._rng) // _MS
+        live = method is Method.LIVE
+        latency = (scenario.live_latency if live else None) or scenario.latency
+        last_ms = now_ms + (LIVE_WINDOW_MS if live else COMPLETION_WINDOW_MS)
+        timeout_code = LIVE_TIMEOUT if live else scenario.timeout_code
+        finish_ms = now_ms + latency.draw(self._rng) // _MS
         stuck = self._happens(scenario.stuck_rate)
         failed = self._happens(scenario.error_rate)
         if strike is not None:
             stuck, failed = strike.fault is Fault.TASK_STUCK, strike.fault is Fault.TASK_FAILS
+            if strike.fault is Fault.TIMED_OUT:
+                return now_ms, LIVE_TIMEOUT
         if stuck or finish_ms >= last_ms:
-            return last_ms, scenario.timeout_code
+            return last_ms, timeout_code
         if failed:
             ordered = strike.code if strike else None
             return finish_ms, ordered or self._rng.choice(scenario.error_codes)
         return finish_ms, OK
 
-    def _charge_of_failure(self, timed_out: bool) -> int:
+    def _unheard(self, code: int, method: Method) -> bool:
+        """Whether the model answered, and is paid, though the API gave up waiting for it."""
+        live = method is Method.LIVE
+        return live and code == LIVE_TIMEOUT and self.scenario.live_timeout_charged
+
+    def _charge_of_failure(self, timed_out: bool, method: Method) -> int:
+        if method is Method.LIVE:
+            free = self.scenario.failure_charge is FailureCharge.NOTHING
+            return 0 if free else BASE_PRICE_LIVE
         match self.scenario.failure_charge:
             case FailureCharge.NOTHING:
                 return 0
@@ -320,9 +357,10 @@ class Account:
         return [task for task, _ in zip(waiting.values(), range(READY_LIMIT), strict=False)]
 
     def find(self, task_id: str) -> RemoteTask | None:
-        """The task of that id; None if the account has none."""
+        """The task of that id; None if the account has none. Live results are not stored."""
         self.now_ms()
-        return self._tasks.get(task_id)
+        task = self._tasks.get(task_id)
+        return None if task is None or task.method is Method.LIVE else task
 
     def expired(self, task: RemoteTask) -> bool:
         """Whether the result is past the 30 days that it is kept."""
@@ -338,6 +376,10 @@ class Account:
             raise PaymentRequired
         if not task.collected:
             self._commit(Collected(task.id, self._now_ms))
+        return self.result_of(task)
+
+    def result_of(self, task: RemoteTask) -> Json | None:
+        """What *task* was answered with; None if it failed."""
         if task.code != OK:
             return None
         return result_for(
@@ -355,7 +397,13 @@ class Account:
         tasks = self.ledger.tasks
         first = bisect_left(tasks, start_ms, key=_posted)
         last = bisect_right(tasks, min(end_ms, shown), key=_posted)
-        return tasks[first:last]
+        return [task for task in tasks[first:last] if self._is_listed(task)]
+
+    def _is_listed(self, task: RemoteTask) -> bool:
+        # AIsa asks under an account of its own, whose listing we never see.
+        if task.gateway is Gateway.AISA:
+            return False
+        return task.method is Method.STANDARD or self.scenario.listing_live
 
 
 def _posted(task: RemoteTask) -> int:

@@ -108,13 +108,15 @@ def _model(provider: Provider, request: Json) -> Model:
 
 
 def _bill(rng: Random, model: Model, provider: Provider, request: Json) -> Bill:
-    searched = bool(request.get("web_search"))
+    # Sonar models search unasked (API.md §2).
+    searched = bool(request.get("web_search")) or provider is Provider.PERPLEXITY
     thinks = (
         bool(request.get("use_reasoning"))
         or thinks_always(provider, model.name)
-        or (provider is Provider.CHAT_GPT and model.reasoning)
+        or (provider in (Provider.CHAT_GPT, Provider.PERPLEXITY) and model.reasoning)
     )
     asked = sum(len(str(request.get(name) or "")) for name in ("user_prompt", "system_message"))
+    asked += sum(len(turn["message"]) for turn in request.get("message_chain") or ())
     input_tokens = 8 + asked // 4 + (rng.randint(4_000, 18_000) if searched else 0)
     output_tokens = rng.randint(90, 420) + (rng.randint(150, 600) if searched else 0)
     if not searched and not thinks:

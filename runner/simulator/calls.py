@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from runner.task import Provider
+from runner.task import Gateway, Provider
 
 STANDARD_PROVIDERS: Final = (Provider.CHAT_GPT, Provider.CLAUDE, Provider.GEMINI)
 """Perplexity has no Standard endpoints: 404 (API.md §1)."""
@@ -27,6 +27,7 @@ class CallKind(StrEnum):
     MODELS = "models"
     ID_LIST = "id_list"
     USER_DATA = "user_data"
+    LIVE = "live"
     OTHER = "other"
     """A path that the API does not have."""
 
@@ -42,6 +43,12 @@ class Call:
     task_id: str = ""
     authorization: str | None = None
     body: bytes = b""
+    gateway: Gateway = Gateway.DATAFORSEO
+    """Whose face was asked: AIsa's stands under ``/apis/v1`` (API.md §12)."""
+
+
+Lane = tuple[Gateway, Provider]
+"""Live calls that count together against a limit of open ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ class Reply:
     body: Json
     http_status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    after_s: float = 0.0
+    """Simulated seconds until it is sent: a Live call is open while its model answers."""
+    lane: "Lane | None" = None
+    """The place among the open Live calls that is free again once it is sent."""
 
     def encoded(self) -> bytes:
         """The body as UTF-8 JSON; half a surrogate pair, which UTF-8 cannot hold, becomes ``?``."""
@@ -63,8 +74,12 @@ def read_call(
 ) -> Call:
     """The call that *method* and the decoded *path* stand for; unknown ones are OTHER."""
     parts = tuple(part for part in path.split("/") if part)
+    gateway = Gateway.AISA if parts[:2] == ("apis", "v1") else Gateway.DATAFORSEO
     kind, provider, task_id = _recognise(method, parts)
-    return Call(kind, parts, provider, task_id, authorization, body)
+    if gateway is Gateway.AISA:
+        # What its envelope repeats is the path behind it.
+        parts = ("v3", *parts[3:])
+    return Call(kind, parts, provider, task_id, authorization, body, gateway)
 
 
 def _recognise(method: str, parts: tuple[str, ...]) -> tuple[CallKind, Provider | None, str]:
@@ -75,6 +90,10 @@ def _recognise(method: str, parts: tuple[str, ...]) -> tuple[CallKind, Provider 
             return CallKind.ID_LIST, None, ""
         case (_, ("v3", "ai_optimization", name, "llm_responses", *rest)) if name in _PROVIDERS:
             return _of_provider(method, Provider(name), rest)
+        case ("POST", ("apis", "v1", "dataforseo", "ai_optimization", name, *rest)) if (
+            rest == ["llm_responses", "live"] and name in _PROVIDERS
+        ):
+            return CallKind.LIVE, Provider(name), ""
     return CallKind.OTHER, None, ""
 
 
@@ -84,6 +103,8 @@ def _of_provider(
     match (method, rest):
         case ("GET", ["models"]):
             return CallKind.MODELS, provider, ""
+        case ("POST", ["live"]):
+            return CallKind.LIVE, provider, ""
         case ("POST", ["task_post"]) if provider in STANDARD_PROVIDERS:
             return CallKind.TASK_POST, provider, ""
         case ("GET", ["tasks_ready"]) if provider in STANDARD_PROVIDERS:

@@ -16,6 +16,7 @@ from runner.simulator.account import Account
 from runner.simulator.calls import CallKind, Json
 from runner.simulator.readers import read_dollars, read_strike, scenario_from_table
 from runner.simulator.timing import ScaledClock
+from runner.task import Gateway, Provider
 
 _KEYS: Final = frozenset({"arm", "set", "deposit_usd", "advance_s", "disarm"})
 
@@ -59,9 +60,23 @@ def oracle(account: Account) -> Json:
         "calls_over_limit": {kind.value: calls.refused[kind] for kind in CallKind},
         "largest_minute": calls.largest_minute,
         "largest_minute_by_kind": {kind.value: calls.largest_minute_of(kind) for kind in CallKind},
+        "live_most_open": _most_open(account, Gateway.DATAFORSEO),
+        "live_refused": account.open_calls.refused.total(),
+        "aisa": {
+            "calls": account.aisa_calls.counts.total(),
+            "calls_over_limit": account.aisa_calls.refused.total(),
+            "largest_minute": account.aisa_calls.largest_minute,
+            "most_open": account.open_calls.most_of_gateway[Gateway.AISA],
+            "most_open_by_provider": _most_open(account, Gateway.AISA),
+        },
         "faults_struck": {fault.value: count for fault, count in account.faults.struck.items()},
         "faults_ordered": {fault.value: count for fault, count in account.faults.ordered.items()},
     }
+
+
+def _most_open(account: Account, gateway: Gateway) -> dict[str, int]:
+    """The most Live calls that were ever open together, by provider."""
+    return {p.value: account.open_calls.most[gateway, p] for p in Provider}
 
 
 def page_of_tasks(account: Account, *, offset: int, limit: int) -> Json:

@@ -10,16 +10,18 @@ from typing import Final
 
 from runner.clock import from_ms
 from runner.money import ADVANCE
+from runner.simulator import aisa
 from runner.simulator.account import Account, Judged, PaymentRequired
 from runner.simulator.answers import api_time
 from runner.simulator.calls import Call, CallKind, Json, Reply
 from runner.simulator.catalogue import MODELS
-from runner.simulator.envelope import entry, failure, success, usd
+from runner.simulator.envelope import echo, entry, failure, success, usd
 from runner.simulator.ledger import OK, TAKEN, RemoteTask
 from runner.simulator.listing import id_list
+from runner.simulator.live import crowded, live
 from runner.simulator.profile import user_data
 from runner.simulator.scenario import EmptyList, Place, PostCost, Running
-from runner.task import Provider
+from runner.task import Gateway, Provider
 
 
 def answer(account: Account, call: Call) -> Reply:
@@ -61,6 +63,39 @@ def task_post(account: Account, call: Call) -> Reply:
     if scenario.shuffle_posts:
         account.shuffle(reply.body["tasks"])
     return reply
+
+
+def live_call(account: Account, call: Call) -> Reply:
+    sent = read_posted(call.body)
+    if isinstance(sent, Reply):
+        return sent
+    scenario = account.scenario
+    through_aisa = call.gateway is Gateway.AISA
+    most = scenario.aisa_at_once if through_aisa else scenario.live_at_once
+    lane = (call.gateway, _provider(call))
+    if not account.open_calls.enter(lane, most=most):
+        return too_many(account, call)
+    try:
+        return live(account, call, sent, lane)
+    except PaymentRequired:
+        account.open_calls.leave(lane)
+        return no_money(call)
+    except BaseException:
+        account.open_calls.leave(lane)
+        raise
+
+
+def too_many(account: Account, call: Call) -> Reply:
+    """Too many Live calls are open: each face says it in its own way."""
+    if call.gateway is Gateway.AISA:
+        return aisa.too_many()
+    sent = read_posted(call.body)
+    return crowded(account, call, [{}] if isinstance(sent, Reply) else sent)
+
+
+def no_money(call: Call) -> Reply:
+    """The balance is used up."""
+    return aisa.no_money() if call.gateway is Gateway.AISA else failure(40200)
 
 
 def _outcome(account: Account, call: Call, judged: Judged, cost: int | None) -> Json:
@@ -153,7 +188,8 @@ def rate_limited(account: Account, call: Call) -> Reply:
     """40202 where the scenario puts it: over the call, or in each of its tasks."""
     if account.scenario.limit_place is Place.TOP:
         return failure(40202)
-    sent = read_posted(call.body) if call.kind is CallKind.TASK_POST else [{}]
+    posting = call.kind in {CallKind.TASK_POST, CallKind.LIVE}
+    sent = read_posted(call.body) if posting else [{}]
     bodies = [{}] if isinstance(sent, Reply) else sent
     return success(
         [
@@ -163,12 +199,6 @@ def rate_limited(account: Account, call: Call) -> Reply:
     )
 
 
-def echo(call: Call, request: Json, without: tuple[str, ...] = ()) -> Json:
-    """``data`` of a task: where it went, and the parameters as sent."""
-    data: Json = {"api": "ai_optimization", "function": "llm_responses", "se": call.provider}
-    return data | {name: value for name, value in request.items() if name not in without}
-
-
 def _provider(call: Call) -> Provider:
     assert call.provider is not None, "the path of this call names its provider"
     return call.provider
@@ -176,6 +206,7 @@ def _provider(call: Call) -> Provider:
 
 _HANDLERS: Final[Mapping[CallKind, Callable[[Account, Call], Reply]]] = {
     CallKind.TASK_POST: task_post,
+    CallKind.LIVE: live_call,
     CallKind.TASKS_READY: tasks_ready,
     CallKind.TASK_GET: task_get,
     CallKind.MODELS: models,

@@ -14,6 +14,7 @@ VERSION: Final = "0.1.20250724"
 MESSAGES: Final = {
     20000: "Ok.",
     20100: "Task Created.",
+    40000: "You can set only one task at a time.",
     40002: "Task belongs to another search engine.",
     40006: "You can set no more than 100 tasks at a time.",
     40100: "You are not authorized to access this resource. "
@@ -38,6 +39,7 @@ MESSAGES: Final = {
     40601: "Task Handed.",
     40602: "Task In Queue.",
     50000: "Internal Error.",
+    50401: "Internal Error. Timeout.",
 }
 
 _HTTP: Final = {40100: 401, 40200: 402, 40210: 402, 40203: 402, 40400: 404, 50000: 500}
@@ -78,6 +80,12 @@ def _envelope(
         "tasks_error": errors,
         "tasks": None if tasks is None else list(tasks),
     }
+
+
+def echo(call: Call, request: Json, without: tuple[str, ...] = ()) -> Json:
+    """``data`` of a task: where it went, and the parameters as sent."""
+    data: Json = {"api": "ai_optimization", "function": "llm_responses", "se": call.provider}
+    return data | {name: value for name, value in request.items() if name not in without}
 
 
 def entry(

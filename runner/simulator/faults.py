@@ -69,7 +69,12 @@ class Fault(StrEnum):
     TASK_FAILS = "task_fails"
     """The task is taken, runs and fails: ``code``, else the scenario's."""
     TASK_STUCK = "task_stuck"
-    """The task is taken and never ends by itself."""
+    """The task is taken and never ends by itself; a Live one ends with 50401 after 120 s."""
+    TIMED_OUT = "timed_out"
+    """A Live task ends with 50401, at once rather than after 120 s."""
+
+    TOO_MANY = "too_many"
+    """40209, whatever is open; AIsa says it by HTTP 429."""
 
 
 INSTEAD: Final = frozenset(
@@ -83,6 +88,7 @@ INSTEAD: Final = frozenset(
         Fault.PAYMENT_REQUIRED,
         Fault.UNAUTHORIZED,
         Fault.REFUSED_CALL,
+        Fault.TOO_MANY,
     }
 )
 """These strike before the account changes: the call has no effect."""
@@ -97,10 +103,15 @@ OF_POSTS: Final = frozenset(
         Fault.ACCEPTED_TWICE,
     }
 )
-"""These make sense for ``task_post`` only."""
+"""These make sense for ``task_post`` only, but for those of ``OF_LIVE``."""
 
-OF_TASKS: Final = frozenset({Fault.TASK_REFUSED, Fault.TASK_FAILS, Fault.TASK_STUCK})
-"""These strike single tasks of a post."""
+OF_LIVE: Final = frozenset({Fault.TAG_FOREIGN, Fault.TAG_MISSING, Fault.TASK_MISSING})
+"""These make sense for Live calls as well."""
+
+OF_TASKS: Final = frozenset(
+    {Fault.TASK_REFUSED, Fault.TASK_FAILS, Fault.TASK_STUCK, Fault.TIMED_OUT}
+)
+"""These strike single tasks of a post, or that of a Live call."""
 
 DEFAULT_SECONDS: Final = 5.0
 """How long SLOW and STALL last unless told."""
@@ -165,9 +176,10 @@ class Faults:
         """What goes wrong with the next call of *kind*."""
         return self._pick(lambda fault: _fits_call(fault, kind), kind, None)
 
-    def for_task(self, prompt: str) -> Strike | None:
-        """What goes wrong with the next task of a post."""
-        return self._pick(OF_TASKS.__contains__, CallKind.TASK_POST, prompt)
+    def for_task(self, prompt: str, kind: CallKind = CallKind.TASK_POST) -> Strike | None:
+        """What goes wrong with the next task of a post, or with that of a Live call."""
+        fitting = OF_TASKS if kind is CallKind.LIVE else OF_TASKS - {Fault.TIMED_OUT}
+        return self._pick(fitting.__contains__, kind, prompt)
 
     def _pick(self, fits: _Test, kind: CallKind, prompt: str | None) -> Strike | None:
         strike = self._next_ordered(fits, kind, prompt) or self._by_chance(fits, kind)
@@ -199,5 +211,5 @@ class Faults:
 
 def _fits_call(fault: Fault, kind: CallKind) -> bool:
     if fault in OF_POSTS:
-        return kind is CallKind.TASK_POST
+        return kind is CallKind.TASK_POST or (kind is CallKind.LIVE and fault in OF_LIVE)
     return fault not in OF_TASKS

@@ -2,6 +2,7 @@
 
     {"simulator":1,"seed":7,"deposit":10000000000000,"at":1763766000000}
     {"posted":[[id,provider,tag,request,posted,finish,code,charge],...]}
+                      Live calls have two fields more: method and gateway
     {"collected":id,"at":1763766004000}
 
 A line that is in the file survives the process being killed: it is handed to the system in one
@@ -20,11 +21,12 @@ from typing import Any, Final
 
 from runner.clock import Clock, from_ms, to_ms
 from runner.errors import TryLater, WrongInput
-from runner.simulator.account import Account, Collected, Deposited, Posted, Record
+from runner.simulator.account import Account
 from runner.simulator.ledger import RemoteTask
+from runner.simulator.records import Collected, Deposited, Posted, Record
 from runner.simulator.scenario import Scenario
 from runner.simulator.timing import ScaledClock
-from runner.task import Provider
+from runner.task import Gateway, Method, Provider
 
 VERSION: Final = 1
 
@@ -111,11 +113,21 @@ def _line(record: Record) -> dict[str, Any]:
 def _packed(task: RemoteTask) -> list[object]:
     request = task.request.decode(errors="surrogatepass")
     times = [task.posted_ms, task.finish_ms]
-    return [task.id, task.provider, task.tag, request, *times, task.code, task.charge]
+    fields: list[object] = [
+        task.id,
+        task.provider,
+        task.tag,
+        request,
+        *times,
+        task.code,
+        task.charge,
+    ]
+    return fields if task.method is Method.STANDARD else [*fields, task.method, task.gateway]
 
 
 def _unpacked(fields: list[Any]) -> RemoteTask:
-    task_id, provider, tag, request, posted_ms, finish_ms, code, charge = fields
+    task_id, provider, tag, request, posted_ms, finish_ms, code, charge, *live = fields
+    method, gateway = live or (Method.STANDARD, Gateway.DATAFORSEO)
     return RemoteTask(
         id=task_id,
         provider=_PROVIDERS[provider],
@@ -125,6 +137,8 @@ def _unpacked(fields: list[Any]) -> RemoteTask:
         finish_ms=finish_ms,
         code=code,
         charge=charge,
+        method=Method(method),
+        gateway=Gateway(gateway),
     )
 
 

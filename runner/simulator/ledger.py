@@ -1,6 +1,7 @@
 """Everything the account created and charged: the oracle that tests ask.
 
     posted ........ taken = $0.01 advance + $0.0002 base price
+    Live .......... taken = nothing beforehand
     ended ......... charge = money_spent + base price      refund = taken - charge, if positive
                                                            extra  = charge - taken, if positive
     always ........ deposited - balance = taken - refunded + extra
@@ -10,17 +11,25 @@ Integer nano-dollars throughout. Source of the prices: API.md §5 Cost.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from runner.clock import from_ms, to_text
-from runner.money import ADVANCE, BASE_PRICE_STANDARD
-from runner.task import Provider
+from runner.money import ADVANCE, BASE_PRICE_LIVE, BASE_PRICE_STANDARD
+from runner.task import Gateway, Method, Provider
 
 TAKEN: Final = ADVANCE + BASE_PRICE_STANDARD
-"""What leaves the balance when a task is accepted."""
+"""What leaves the balance when a Standard task is accepted."""
+
+BASE_PRICES: Final[Mapping[Method, int]] = {
+    Method.STANDARD: BASE_PRICE_STANDARD,
+    Method.LIVE: BASE_PRICE_LIVE,
+}
+
+LIVE_WINDOW_MS: Final = timedelta(seconds=120) // timedelta(milliseconds=1)
+"""How long a Live call may run (API.md §3)."""
 
 COMPLETION_WINDOW_MS: Final = timedelta(hours=72) // timedelta(milliseconds=1)
 READY_WINDOW_MS: Final = timedelta(days=3) // timedelta(milliseconds=1)
@@ -46,11 +55,18 @@ class RemoteTask:
     charge: int
     """What it costs in the end, nano-dollars."""
     collected: bool = False
+    method: Method = Method.STANDARD
+    gateway: Gateway = Gateway.DATAFORSEO
 
     @property
     def money_spent(self) -> int:
         """What the model's answer costs; 0 for a failure."""
-        return self.charge - BASE_PRICE_STANDARD if self.code == OK else 0
+        return self.charge - BASE_PRICES[self.method] if self.code == OK else 0
+
+    @property
+    def taken(self) -> int:
+        """What left the balance when it was accepted."""
+        return TAKEN if self.method is Method.STANDARD else 0
 
     def ended(self, now_ms: int) -> bool:
         return self.finish_ms <= now_ms
@@ -62,8 +78,13 @@ class Entry:
 
     id: str
     provider: str
+    method: str
+    gateway: str
     tag: str | None
+    model: str
     prompt: str
+    message_chain: list[dict[str, str]] | None
+    """The history that was sent along."""
     posted_at: str
     ended_at: str | None
     state: str
@@ -82,6 +103,8 @@ class Totals:
     """Sums over all tasks of the account."""
 
     created: int = 0
+    live: int = 0
+    """Of these, the Live ones."""
     done: int = 0
     failed: int = 0
     collected: int = 0
@@ -121,7 +144,8 @@ class Ledger:
         """Book a new task: advance and base price leave the balance."""
         self.tasks.append(task)
         self.totals.created += 1
-        self.totals.taken_nanousd += TAKEN
+        self.totals.live += task.method is Method.LIVE
+        self.totals.taken_nanousd += task.taken
 
     def settle(self, task: RemoteTask) -> None:
         """Book the end of *task*: the difference to what was taken goes back or comes on top."""
@@ -130,8 +154,8 @@ class Ledger:
         else:
             self.totals.failed += 1
         self.totals.charged_nanousd += task.charge
-        self.totals.refunded_nanousd += max(TAKEN - task.charge, 0)
-        self.totals.extra_nanousd += max(task.charge - TAKEN, 0)
+        self.totals.refunded_nanousd += max(task.taken - task.charge, 0)
+        self.totals.extra_nanousd += max(task.charge - task.taken, 0)
 
     def collect(self, task: RemoteTask) -> None:
         """Note that the result of *task* was read."""
@@ -163,18 +187,23 @@ class Ledger:
 def _entry(task: RemoteTask, now_ms: int) -> Entry:
     ended = task.ended(now_ms)
     ended_state = "done" if task.code == OK else "failed"
+    request = json.loads(task.request)
     return Entry(
         id=task.id,
         provider=task.provider,
+        method=task.method,
+        gateway=task.gateway,
         tag=task.tag,
-        prompt=json.loads(task.request)["user_prompt"],
+        model=request["model_name"],
+        prompt=request["user_prompt"],
+        message_chain=request.get("message_chain"),
         posted_at=to_text(from_ms(task.posted_ms)),
         ended_at=to_text(from_ms(task.finish_ms)) if ended else None,
         state=ended_state if ended else "running",
         code=task.code if ended else None,
-        taken_nanousd=TAKEN,
+        taken_nanousd=task.taken,
         charge_nanousd=task.charge if ended else None,
-        refund_nanousd=max(TAKEN - task.charge, 0) if ended else 0,
-        extra_nanousd=max(task.charge - TAKEN, 0) if ended else 0,
+        refund_nanousd=max(task.taken - task.charge, 0) if ended else 0,
+        extra_nanousd=max(task.charge - task.taken, 0) if ended else 0,
         collected=task.collected,
     )

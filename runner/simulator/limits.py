@@ -7,7 +7,8 @@ keeps both. Refused calls do not fill the window, but the oracle counts every ca
 from collections import Counter, deque
 from typing import Final
 
-from runner.simulator.calls import CallKind
+from runner.simulator.calls import CallKind, Lane
+from runner.task import Gateway
 
 WINDOW_S: Final = 60.0
 
@@ -76,3 +77,33 @@ class CallLog:
         if own is not None:
             left = min(left, own - self._let_in_by_kind[kind].count(now))
         return max(left, 0)
+
+
+class OpenCalls:
+    """The Live calls that are open now, and the most there ever were."""
+
+    def __init__(self) -> None:
+        self._open: Counter[Lane] = Counter()
+        self.most: Counter[Lane] = Counter()
+        self.most_of_gateway: Counter[Gateway] = Counter()
+        self.refused: Counter[Lane] = Counter()
+
+    def count(self, gateway: Gateway) -> int:
+        """How many are open through *gateway*, all providers together."""
+        return sum(number for lane, number in self._open.items() if lane[0] is gateway)
+
+    def enter(self, lane: Lane, *, most: int) -> bool:
+        """Open a call, unless it would be more than *most*: of its lane, or of all of AIsa's."""
+        gateway, _ = lane
+        together = self.count(gateway)
+        if (together if gateway is Gateway.AISA else self._open[lane]) >= most:
+            self.refused[lane] += 1
+            return False
+        self._open[lane] += 1
+        self.most[lane] = max(self.most[lane], self._open[lane])
+        self.most_of_gateway[gateway] = max(self.most_of_gateway[gateway], together + 1)
+        return True
+
+    def leave(self, lane: Lane) -> None:
+        """The call's reply has been sent, or given up."""
+        self._open[lane] -= 1

@@ -14,7 +14,8 @@ from runner.simulator.account import Account
 from runner.simulator.answers import api_time
 from runner.simulator.calls import Call, Json, Reply
 from runner.simulator.envelope import entry, failure, message_of, success, usd
-from runner.simulator.ledger import OK, TAKEN, RemoteTask
+from runner.simulator.ledger import OK, RemoteTask
+from runner.task import Method
 
 MAX_ROWS: Final = 1000
 MAX_OFFSET: Final = 100_000_000
@@ -90,15 +91,16 @@ def _moment(value: object) -> datetime | None:
 
 def _row(account: Account, task: RemoteTask, request: Json, now_ms: int) -> Json:
     ended = task.ended(now_ms)
+    live = task.method is Method.LIVE
     final = ended and account.scenario.listing_final_cost
     row: Json = {
         "id": task.id,
         "url": f"https://api.dataforseo.com/v3/ai_optimization/{task.provider}"
-        "/llm_responses/task_post",
+        f"/llm_responses/{'live' if live else 'task_post'}",
         "datetime_posted": api_time(from_ms(task.posted_ms)),
         "datetime_done": api_time(from_ms(task.finish_ms)) if ended else None,
         "status": message_of(task.code if ended else 40602),
-        "cost": usd(task.charge if final else TAKEN),
+        "cost": usd(task.charge if final else task.taken),
     }
     if request.get("include_metadata"):
         metadata: Json = json.loads(task.request)

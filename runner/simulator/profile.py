@@ -68,7 +68,7 @@ def _statistics(account: Account, value: str) -> Json:
     counts = account.calls.counts
     return {
         "ai_optimization": {
-            "llm_responses": {kind: counts[kind] for kind in _OF_RESPONSES},
+            "llm_responses": {kind: counts[kind] for kind in (CallKind.LIVE, *_OF_RESPONSES)},
             "id_list": counts[CallKind.ID_LIST],
         },
         "total_ai_optimization": counts.total(),

@@ -25,6 +25,7 @@ from runner.simulator.calls import CallKind
 from runner.simulator.faults import DEFAULT_SECONDS, Fault, FaultRate, Strike
 from runner.simulator.latency import Latency, read_duration, read_latency
 from runner.simulator.scenario import (
+    AisaHeaders,
     EmptyList,
     FailureCharge,
     Place,
@@ -274,6 +275,7 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "password": _text,
     "balance_usd": read_dollars,
     "latency": _latency,
+    "live_latency": _latency,
     "reply_delay_s": _seconds,
     "error_rate": _rate,
     "error_codes": _codes,
@@ -286,6 +288,12 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "ready_per_minute": _whole(1),
     "listing_per_minute": _whole(1),
     "user_data_per_minute": _whole(1),
+    "live_at_once": _whole(1),
+    "live_timeout_charged": _switch,
+    "aisa_key": _text,
+    "aisa_calls_per_minute": _whole(1),
+    "aisa_at_once": _whole(1),
+    "aisa_headers": _choice(AisaHeaders),
     "rate_headers": _switch,
     "limit_place": _choice(Place),
     "payment_place": _choice(Place),
@@ -300,6 +308,7 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "listing_lag_s": _seconds,
     "listing_tags": _switch,
     "listing_final_cost": _switch,
+    "listing_live": _switch,
     "listed_models_only": _switch,
     "not_postable": _texts,
     "faults": _faults,

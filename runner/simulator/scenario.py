@@ -57,6 +57,16 @@ class FailureCharge(StrEnum):
     """Nothing comes back, as the help page says of 40101. Not after 72 h: then as BASE."""
 
 
+class AisaHeaders(StrEnum):
+    """How AIsa names its rate headers: two of its pages disagree (API.md §12)."""
+
+    REQUESTS = "requests"
+    """X-RateLimit-Limit-Requests and the like."""
+    PLAIN = "plain"
+    """X-RateLimit-Limit and the like."""
+    NONE = "none"
+
+
 class Place(StrEnum):
     """Whether an error stands over the whole call or in each of its tasks."""
 
@@ -79,6 +89,8 @@ class Scenario:
     """What a new account holds, in nano-dollars."""
 
     latency: Latency = SOON
+    live_latency: Latency | None = None
+    """How long Live calls take; None: as ``latency``. Past 120 s they end with 50401."""
     reply_delay_s: float = 0.0
     """How long every reply takes, real seconds."""
     error_rate: float = 0.0
@@ -97,6 +109,16 @@ class Scenario:
     ready_per_minute: int = 20
     listing_per_minute: int = 10
     user_data_per_minute: int = 6
+    live_at_once: int = 30
+    """Live calls of one provider that may be open together (API.md §3)."""
+    live_timeout_charged: bool = True
+    """Whether a Live task that ended with 50401 is charged; UNKNOWN in API.md §5."""
+    aisa_key: str | None = None
+    """None: any Bearer key that begins with ``sk-``."""
+    aisa_calls_per_minute: int = 600
+    aisa_at_once: int = 20
+    """Open calls of the key, all providers together (API.md §12)."""
+    aisa_headers: AisaHeaders = AisaHeaders.REQUESTS
     rate_headers: bool = True
     """Send X-RateLimit-Limit and X-RateLimit-Remaining."""
     limit_place: Place = Place.TOP
@@ -123,6 +145,8 @@ class Scenario:
     """Whether the listing's metadata holds tags."""
     listing_final_cost: bool = True
     """Whether the listing's cost is corrected after settlement."""
+    listing_live: bool = True
+    """Whether the listing shows Live calls; UNKNOWN in API.md §7."""
     listed_models_only: bool = False
     """False: any name of the provider's families passes; True: only what ``models`` lists."""
     not_postable: tuple[str, ...] = ()

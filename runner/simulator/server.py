@@ -1,6 +1,7 @@
 """The HTTP face of a simulated account, and the place where connections break on purpose.
 
 /v3/…                    the API
+/apis/v1/dataforseo/…    the same account through AIsa
 /simulator/ledger        what was created and charged, in nano-dollars
 /simulator/ledger/tasks  each task: ?offset=0&limit=1000
 /simulator/control       POST: order faults, change settings (control.py)
@@ -116,7 +117,19 @@ class SimulatorServer:
         except OSError:
             # The journal could not be written: nothing was done, and the API would say so.
             answered = Answered(failure(50000))
-        if self.account.scenario.reply_delay_s and call.kind is not CallKind.OTHER:
+        reply = answered.reply
+        try:
+            if reply is not None and reply.after_s:
+                await self.account.clock.sleep(reply.after_s)
+            return await self._send_as_told(request, call.kind, answered)
+        finally:
+            if reply is not None and reply.lane is not None:
+                self.account.open_calls.leave(reply.lane)
+
+    async def _send_as_told(
+        self, request: web.Request, kind: CallKind, answered: Answered
+    ) -> web.StreamResponse:
+        if self.account.scenario.reply_delay_s and kind is not CallKind.OTHER:
             await asyncio.sleep(self.account.scenario.reply_delay_s)
         if answered.strike is not None:
             return await self._spoil(request, answered.reply, answered.strike)
@@ -139,8 +152,6 @@ class SimulatorServer:
         match fault:
             case Fault.SLOW:
                 await asyncio.sleep(strike.seconds)
-            case Fault.HTTP_500_AFTER:
-                return self._send(failure(50000))
             case Fault.GARBAGE_BODY:
                 return self._raw(_GARBAGE, "application/json")
             case Fault.HTML:

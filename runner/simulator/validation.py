@@ -1,6 +1,6 @@
 """Which task objects the API takes: fields, types, ranges and exclusions of each provider.
 
-Source: API.md §2 (Standard), §5 (40501 Invalid Field, 40506 Unknown Fields). An explicit null
+Source: API.md §2, §5 (40501 Invalid Field, 40506 Unknown Fields). An explicit null
 counts as absent: the vendor's own client sends one for every unset field. Characters are code
 points.
 """
@@ -34,8 +34,15 @@ FIELDS: Final[Mapping[Provider, frozenset[str]]] = {
     Provider.CLAUDE: _COMMON
     | {"force_web_search", "web_search_country_iso_code", "web_search_city", "use_reasoning"},
     Provider.GEMINI: _COMMON | {"use_reasoning"},
+    Provider.PERPLEXITY: _COMMON - {"web_search"} | {"web_search_country_iso_code"},
 }
-_HIGHEST_TEMPERATURE: Final = {Provider.CHAT_GPT: 2, Provider.CLAUDE: 1, Provider.GEMINI: 2}
+_STANDARD_ONLY: Final = frozenset({"postback_url", "pingback_url"})
+_HIGHEST_TEMPERATURE: Final = {
+    Provider.CHAT_GPT: 2,
+    Provider.CLAUDE: 1,
+    Provider.GEMINI: 2,
+    Provider.PERPLEXITY: 1.9,
+}
 
 Refusal = tuple[int, str]
 """Status code and message."""
@@ -47,12 +54,13 @@ def refusal_of(
     *,
     listed_only: bool = False,
     not_postable: tuple[str, ...] = (),
+    live: bool = False,
 ) -> Refusal | None:
-    """Why the API does not take *task*; None if it does."""
+    """Why the API does not take *task*, posted or in a *live* call; None if it does."""
     if not isinstance(task, dict):
         return 40501, "Invalid Field: 'data'."
     given: Json = {name: value for name, value in task.items() if value is not None}
-    unknown = sorted(set(given) - FIELDS[provider])
+    unknown = sorted(set(given) - (FIELDS[provider] - (_STANDARD_ONLY if live else set())))
     if unknown:
         return 40506, f"Unknown Fields in POST Data: {', '.join(unknown)}."
     for name, value in given.items():
@@ -63,7 +71,7 @@ def refusal_of(
         if not given.get(name):
             return _invalid(name)
     model = find_model(provider, given["model_name"], listed_only=listed_only)
-    if model is None or model.name in not_postable:
+    if model is None or (not live and model.name in not_postable):
         return _invalid("model_name")
     wrong = _OWN_RULES[provider](given, model)
     return _invalid(wrong) if wrong else None
@@ -171,6 +179,15 @@ def _rules_of_gemini(task: Json, model: Model) -> str | None:
     )
 
 
+def _rules_of_perplexity(task: Json, _model: Model) -> str | None:
+    roles = [turn["role"] for turn in task.get("message_chain", ())]
+    wanted = ["user", "ai"] * ((len(roles) + 1) // 2)
+    return _first(
+        (_temperature_out_of_range(task, Provider.PERPLEXITY), "temperature"),
+        (roles != wanted[: len(roles)], "message_chain"),
+    )
+
+
 def _first(*rules: tuple[bool, str]) -> str | None:
     return next((field for broken, field in rules if broken), None)
 
@@ -192,4 +209,5 @@ _OWN_RULES: Final[Mapping[Provider, Callable[[Json, Model], str | None]]] = {
     Provider.CHAT_GPT: _rules_of_chat_gpt,
     Provider.CLAUDE: _rules_of_claude,
     Provider.GEMINI: _rules_of_gemini,
+    Provider.PERPLEXITY: _rules_of_perplexity,
 }

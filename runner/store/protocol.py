@@ -12,6 +12,7 @@ from typing import Protocol
 from runner.lifecycle import State
 from runner.store.auditing import Auditing
 from runner.store.control import Control
+from runner.store.history import History
 from runner.store.listing import Listing, Selection
 from runner.store.reconciling import Reconciling
 from runner.store.recovering import Recovering
@@ -25,15 +26,27 @@ from runner.store.values import (
     ExportLine,
     FailureGroup,
     Idle,
+    LiveEnding,
     Posted,
     RetryFilter,
     Run,
     RunStatus,
 )
-from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
+from runner.task import (
+    Attempt,
+    Batch,
+    Endpoint,
+    InputRow,
+    Method,
+    Outcome,
+    Provider,
+    RemoteId,
+    Tag,
+    Target,
+)
 
 
-class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, Protocol):
+class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, History, Protocol):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
@@ -48,7 +61,8 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
     async def begin_worker(self, *, now: datetime) -> int:
         """Register this engine process, which must hold the engine's lock; returns its worker id.
 
-        Tasks that a dead worker left in ``posting`` become ``unknown``; its leases end.
+        Tasks that a dead worker left in ``posting`` become ``unknown``, Live ones
+        ``failed(answer_lost)`` or, where their run says so, ``pending``; its leases end.
         """
 
     async def end_worker(self, worker: int, *, now: datetime) -> None:
@@ -69,16 +83,22 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
         tries: int = 3,
+        live_resend: bool = False,
         source: str = "",
         now: datetime,
     ) -> Run:
         """Create the run, or return it with its targets and tries brought up to date.
 
-        *targets* come with the reserve of one attempt, nano-dollars, above 0.
+        *targets* come with the reserve of one attempt, nano-dollars, above 0. *live_resend*: a lost
+        Live answer is asked, and paid, again while it has tries left.
 
         Raises:
             WrongInput: a target of that name has another endpoint.
         """
+
+    async def new_targets(self, run: int, targets: Sequence[Target]) -> list[Target]:
+        """Those of *targets* that the run does not have yet, or has otherwise: another model,
+        other parameters."""
 
     async def begin_load(
         self, run: int, *, digest: str, source: str, columns: Sequence[str], now: datetime
@@ -99,8 +119,17 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
 
     # -- posting -----------------------------------------------------------------------------
 
-    async def targets_to_post(self, run: int, *, now: datetime) -> list[tuple[int, Endpoint]]:
-        """Targets of the run with a pending task due at *now*."""
+    async def targets_to_post(
+        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+    ) -> list[tuple[int, Endpoint]]:
+        """Targets of the run asked by *method*, with a pending task due at *now*."""
+
+    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
+        """The endpoints that pending tasks of the run wait for, and when the next of each is due.
+
+        None while the run is paused or being loaded; tasks that wait for a person or for another
+        task are left out.
+        """
 
     async def begin_batch(
         self,
@@ -140,6 +169,26 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
 
         Raises:
             AttemptOver: an attempt is no longer open; nothing is changed.
+        """
+
+    async def settle_live(
+        self,
+        batch: Batch,
+        ending: LiveEnding,
+        *,
+        remote_id: RemoteId | None,
+        outcome: str,
+        code: int | None,
+        message: str | None,
+        now: datetime,
+    ) -> None:
+        """Book what the Live call *batch*, of one attempt, came to: its answer too.
+
+        It is asked again, where *ending* names a moment for that, only while its run has a try left
+        for it; a lost answer only if the run says ``live_resend``.
+
+        Raises:
+            AttemptOver: as ``settle_batch``.
         """
 
     # -- collecting --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from runner.lifecycle import Reason, State
 from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.control import Pause
-from runner.task import Answer, Endpoint, RemoteId, TaskId
+from runner.task import Answer, Endpoint, NotTaken, Refused, RemoteId, TaskId
 
 
 class AttemptOver(RunnerError):
@@ -39,6 +39,10 @@ class Run:
     key_columns: tuple[str, ...]
     """The columns that name a row of this run for ever."""
     created_at: datetime
+    given_budget: int | None = None
+    """What ``--budget`` said at its latest start, nano-dollars."""
+    given_hold: int | None = None
+    """What ``--max-hold`` said."""
     pruned_at: datetime | None = None
     """When answers of it were last deleted, so that its exports are not whole; None if never."""
 
@@ -67,8 +71,8 @@ class RunStatus:
     changed: int
     """Tasks whose request in the input differs from the one queued; nothing is sent for them."""
     held: int
-    """Pending tasks for which nothing is sent: changed ones, or all while the run is paused or
-    being loaded."""
+    """Pending tasks for which nothing is sent: changed ones and their follow-ups, or all while the
+    run is paused or being loaded."""
     money: Money
     oldest_posted_at: datetime | None
     next_due_at: datetime | None
@@ -113,7 +117,21 @@ class Idle(Enum):
 
     NOTHING_DUE = "nothing due"
     BUDGET = "budget reached"
+    DAY = "daily budget reached"
     HOLD = "hold reached"
+    BALANCE = "balance floor reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """What the API said of the account, and what the books held just before, nano-dollars."""
+
+    stated: int | None
+    """None: it does not say."""
+    charged: int
+    """Of all tasks of the store, in the end."""
+    out: int
+    """Advances of tasks not answered yet: *stated* is without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +142,12 @@ class Ceiling:
     """charged + reserved + at risk never passes it at an intent."""
     hold: int | None = None
     """reserved + at risk never passes it: posting waits until answers free some."""
+    day: int | None = None
+    """What attempts of the job begun on one UTC day cost or may cost never passes it."""
+    floor: int | None = None
+    """The balance, less all that may still be charged, never falls below it."""
+    balance: Balance | None = None
+    """The balance as last stated, for *floor*; None: not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +228,26 @@ Ending = Answered | RemotelyFailed | ResultGone | StillRunning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLost:
+    """A Live call whose answer will never come, and may have been paid."""
+
+    task: TaskId
+    attempt: int
+    code: int | None
+    message: str
+    reply: bytes
+    """What came, zlib-compressed; empty if nothing did."""
+    again_at: datetime
+    """When to ask anew, where the run says so and has a try left."""
+    cost: int | None
+    """What the reply says it cost all the same, nano-dollars; None: the reserve stays at risk."""
+
+
+LiveEnding = Answered | RemotelyFailed | NotTaken | Refused | AnswerLost
+"""What a Live call came to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
     """Tasks of a run that failed for the same cause."""
 
@@ -235,6 +279,23 @@ class CostLine:
     money: Money
     tasks: int
     completed: int
+    computed: int = 0
+    """What of ``money.charged`` is our own reckoning; the rest the API has stated, nano-dollars."""
+
+    @property
+    def reported(self) -> int:
+        """What of ``money.charged`` the API has stated as the cost."""
+        return self.money.charged - self.computed
+
+    def __add__(self, other: "CostLine") -> "CostLine":
+        """Both under the key of the first; no task may be in both."""
+        return CostLine(
+            key=self.key,
+            money=self.money + other.money,
+            tasks=self.tasks + other.tasks,
+            completed=self.completed + other.completed,
+            computed=self.computed + other.computed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

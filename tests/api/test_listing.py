@@ -109,3 +109,17 @@ async def test_a_listing_that_the_api_does_not_have_is_an_error_and_no_empty_lis
     async with serving(reply, reply, reply) as server, client_of(server) as client:
         with pytest.raises(ApiError):
             await client.id_list(START, END)
+
+
+@pytest.mark.parametrize(
+    ("end", "live"), [("live", True), ("live/", True), ("task_post", False), (None, False)]
+)
+def test_a_row_of_a_live_call_is_told_by_its_address(end: str | None, live: bool) -> None:
+    """It may stand among the others (API.md §7), and must not be adopted: nothing is to fetch."""
+    url = end and f"https://api.dataforseo.com/v3/ai_optimization/claude/llm_responses/{end}"
+    body = {
+        "status_code": 20000,
+        "tasks": [{"status_code": 20000, "result": [{**ROW, "url": url}]}],
+    }
+    (row,) = listed_rows(read_envelope(json.dumps(body).encode()))
+    assert row.live == live

@@ -10,11 +10,14 @@ from runner.api.status import (
     TABLE,
     AtCall,
     AtGet,
+    AtLive,
     AtPost,
     StatusClass,
     at_call,
     at_get,
+    at_live,
     at_post,
+    binds_account,
     lookup,
     wait_s,
 )
@@ -153,3 +156,26 @@ def test_waits_end_with_the_api_s_own_hour_and_day() -> None:
 def test_no_wait_is_negative_or_longer_than_a_day(kind: StatusClass, now: datetime) -> None:
     """A task must come back by itself: never in the past, never lost in the future."""
     assert 0 <= wait_s(kind, now) <= 86_400
+
+
+def test_only_one_code_answers_a_live_call_and_few_leave_it_in_doubt() -> None:
+    """There is no second look at a Live call: each code has to be decided here."""
+    said = {code: at_live(code, cost_nanousd=0) for code in TABLE}
+    assert [code for code, verdict in said.items() if verdict is AtLive.ANSWERED] == [20000]
+    lost = {code for code, verdict in said.items() if verdict is AtLive.LOST}
+    assert lost == {20100, 40601, 40602, 50401}
+    assert {at_live(code, cost_nanousd=0) for code in (None, 40999, 59999)} == {AtLive.LOST}
+
+
+def test_no_code_that_states_a_cost_lets_a_live_call_be_asked_again() -> None:
+    """Paid is paid: only a failure that the API admits to may carry a cost."""
+    for code in TABLE:
+        verdict = at_live(code, cost_nanousd=1)
+        assert verdict in {AtLive.ANSWERED, AtLive.FAILED, AtLive.LOST}, code
+
+
+def test_a_code_of_one_task_that_holds_for_the_account_is_known_as_such() -> None:
+    """Thirty lanes must not find out one by one that the balance is empty."""
+    binding = {code for code in TABLE if binds_account(code)}
+    assert binding >= {40100, 40104, 40200, 40201, 40202, 40203, 40207, 40209, 40210, 40502}
+    assert not binding & {20000, 40000, 40501, 40506, 40101, 40103, 40205, 50000, 50401}

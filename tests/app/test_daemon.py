@@ -1,6 +1,7 @@
 """The engine as a daemon: it takes up what is loaded, and ends when it is told to."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 from runner.app import Limits, RunOptions, Step, Watch, Working, WorkSummary, load_job, work
@@ -91,6 +92,27 @@ async def test_a_stop_leaves_what_is_out_for_the_next_one(tmp_path: Path) -> Non
         place.stop.request(Exit.INTERRUPTED)
         assert (await working).exit is Exit.INTERRUPTED
         assert len(place.created()) == 3
+
+
+async def test_what_waits_for_a_key_that_is_not_there_is_said_once_and_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Loaded under a daemon that began without the key, it would stay pending without a word."""
+    async with placed(tmp_path, speed=20) as place:
+        heard = Heard()
+        working = begin(place, heard)
+        await until(lambda: heard.ready)
+        live = '[[targets]]\nprovider = "claude"\nmodel = "claude-sonnet-4-0"\ngateway = "aisa"'
+        await load(place, place.job(2, retry=f"tries = 3\n{live}"))
+        await until(lambda: heard.last is not None and heard.last.ended == 2)
+        await until(lambda: heard.warnings)
+        place.clock.advance(timedelta(minutes=1))
+        place.stop.request(Exit.TERMINATED)
+        summary = await working
+        assert summary.working.states[State.PENDING] == 2
+        (warning,) = heard.warnings
+        assert "AIsa" in warning.what
+        assert "AISA_API_KEY" in str(warning.how)
 
 
 async def test_a_run_without_its_job_file_is_left_alone_and_said_once(tmp_path: Path) -> None:

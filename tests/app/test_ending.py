@@ -151,6 +151,8 @@ async def signals_with(**found: object) -> Signals:
         ({"withheld": MONEY, "blocked": MONEY}, {State.POSTED: 1}, Exit.MONEY),
         ({"no_room": Idle.BUDGET}, {State.PENDING: 1}, Exit.MONEY),
         ({"no_room": Idle.HOLD}, {State.PENDING: 1}, Exit.MONEY),
+        ({"no_room": Idle.DAY}, {State.PENDING: 1}, Exit.MONEY),
+        ({"no_room": Idle.BALANCE}, {State.PENDING: 1}, Exit.MONEY),
         # Answers came in after the last look: there may be room again.
         ({"no_room": Idle.HOLD, "bookings": 1}, {State.PENDING: 1}, None),
         ({"no_room": Idle.BUDGET}, {State.COMPLETED: 1}, None),

@@ -59,7 +59,7 @@ async def test_load_submit_and_poll_do_together_what_run_does(tmp_path: Path) ->
         loaded = await queued(place, place.job(150))
         assert loaded.load is not None
         assert loaded.load.added.new == 150
-        assert place.calls() == 0
+        assert place.posts() == 0
         posted = await post(place)
         assert (posted.exit, posted.posts) == (Exit.DONE, 2)
         assert posted.after[0].states[State.POSTED] == 150
@@ -158,7 +158,7 @@ async def test_without_its_job_file_nothing_of_a_run_is_posted(place: Place) -> 
     (place.folder / "sky.toml").unlink()
     with pytest.raises(WrongInput, match="does not say the budget"):
         await post(place)
-    assert place.calls() == 0
+    assert place.posts() == 0
 
 
 async def test_a_refused_login_ends_a_step_with_5(place: Place) -> None:

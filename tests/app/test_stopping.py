@@ -195,7 +195,7 @@ async def test_a_disk_that_is_full_while_loading_is_told_plainly(
     full(monkeypatch, "add_rows")
     with pytest.raises(TryLater):
         await place.start(place.job(3))
-    assert place.calls() == 0
+    assert place.posts() == 0
     monkeypatch.undo()
     assert (await place.start(place.job())).exit is Exit.DONE
 

@@ -22,6 +22,7 @@ WORKING: Final = {
     "load": ["prompts", "--fresh"],
     "retry": ["prompts"],
     "cancel": ["prompts", "--dry-run"],
+    "plan": ["prompts", "--fresh"],
     "prune": ["--older-than", "0", "--yes"],
     "show": ["1"],
     "schedule": ["cron", "prompts"],

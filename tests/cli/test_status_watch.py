@@ -204,7 +204,8 @@ def test_more_runs_than_a_screen_holds_leave_the_newest(
     with sqlite3.connect(store) as db:
         for day in range(40):
             db.execute(
-                "INSERT INTO runs SELECT ?, 1, ?, 0, 'x', api, key_columns, tries, created_at, NULL"
+                "INSERT INTO runs (id, job_id, key, fresh, tag_part, api, key_columns, tries,"
+                " created_at) SELECT ?, 1, ?, 0, 'x', api, key_columns, tries, created_at"
                 " FROM runs WHERE id = 1",
                 (100 + day, f"day-{day}"),
             )

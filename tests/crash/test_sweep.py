@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from runner.failpoints import Point
+from tests.crash.live_deaths import LIVE
 from tests.crash.sweep import Case, Fate, Wrong, sweep
 
 WORKER: Final = {
@@ -81,7 +82,7 @@ def told(wrong: list[Wrong]) -> str:
 def test_no_failpoint_is_left_out() -> None:
     """A point that nobody dies at proves nothing about its place."""
     groups = [WORKER, LOADING, EXPORTING, POSTING, COLLECTING]
-    groups += [IN_DOUBT, FOUND, NOT_FOUND, QUARANTINE, BY_A_PERSON]
+    groups += [IN_DOUBT, FOUND, NOT_FOUND, QUARANTINE, BY_A_PERSON, LIVE]
     assert sorted(point for group in groups for point in group) == sorted(Point)
 
 

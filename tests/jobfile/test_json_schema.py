@@ -13,7 +13,7 @@ from runner import resources
 from runner.errors import WrongInput
 from runner.jobfile import load_job
 from runner.jobfile.json_schema import job_schema, text
-from runner.jobfile.schema import TABLES, JobTable
+from runner.jobfile.schema import TABLES, JobTable, QuestionsTable
 from tests.jobfile.workspace import MINIMAL, Workspace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,13 +69,15 @@ def faults(value: object, schema: Mapping[str, Any], at: str = "") -> Iterator[s
 
 
 def _faults_of_table(value: Mapping[str, Any], schema: Mapping[str, Any], at: str) -> Iterator[str]:
-    properties = schema["properties"]
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
     yield from (f"{at}.{name}: missing" for name in schema.get("required", ()) if name not in value)
     for name, each in value.items():
         if name in properties:
             yield from faults(each, properties[name], f"{at}.{name}")
-        elif schema.get("additionalProperties") is False:
+        elif others is False:
             yield f"{at}.{name}: unknown"
+        elif isinstance(others, dict):
+            yield from faults(each, others, f"{at}.{name}")
 
 
 def keys(schema: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -105,6 +107,7 @@ def test_the_schema_has_exactly_the_keys_that_runner_reads_each_explained_and_ty
     found = dict(keys(job_schema()))
     known = {*JobTable.model_fields, *TABLES}
     known |= {f"{table}.{key}" for table, model in TABLES.items() for key in model.model_fields}
+    known |= {f"input.questions.{key}" for key in QuestionsTable.model_fields}
     assert found.keys() == known
     assert [key for key, each in found.items() if not each.get("description")] == []
     assert [key for key, each in found.items() if not each.keys() & {"type", "anyOf"}] == []

@@ -261,9 +261,16 @@ def test_a_data_file_alone_does_not_say_whom_to_ask(workspace: Workspace) -> Non
     [
         (
             Overrides(provider="claud", model="m"),
-            "--provider: must be chat_gpt, claude or gemini",
+            "--provider: must be chat_gpt, claude, gemini or perplexity",
         ),
-        (Overrides(provider="perplexity", model="sonar"), "--provider: perplexity is not"),
+        (
+            Overrides(provider="perplexity", model="sonar", method="standard"),
+            '--method: "standard" is not for perplexity; it must be live',
+        ),
+        (
+            Overrides(provider="perplexity", model="sonar", gateway="aisa"),
+            '--gateway: "aisa" has no perplexity',
+        ),
         (Overrides(provider="claude", model=" "), '--model: must not be empty, got " "'),
         (
             Overrides(provider="claude", model="m", column="promt"),

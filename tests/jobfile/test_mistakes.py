@@ -54,11 +54,14 @@ from tests.jobfile.workspace import MINIMAL, Workspace
             'message_chain = [{role = "user", message = "a"}, {role = "model", message = "b"}]',
             "7:51: targets[0].message_chain[1].role: must be",
         ),
-        ('[targets.where]\nmarket = "DE"', "7:10: targets[0].where: unknown setting"),
+        ('[targets.where]\nmarket = "DE"', "8:1: targets[0].where.market: rows.csv has no column"),
         ("system_message = 1970-01-01", "must be text in quotes, got 1970-01-01"),
-        ('method = "live"', "7:1: targets[0].method: live is not available in this version yet"),
-        ('gateway = "aisa"', "7:1: targets[0].gateway: aisa is not available in this version yet"),
-        ('gateway = "ai"', '7:1: targets[0].gateway: must be dataforseo, got "ai"'),
+        ('method = "life"', '7:1: targets[0].method: must be standard or live, got "life"; did'),
+        (
+            'gateway = "aisa"\nmethod = "standard"',
+            '8:1: targets[0].method: "standard" is not for aisa with claude; it must be live',
+        ),
+        ('gateway = "ai"', '7:1: targets[0].gateway: must be dataforseo or aisa, got "ai"'),
         ('name = " "', '7:1: targets[0].name: must not be empty, got " "'),
         (
             '[run]\nkey = "{{day}}"',
@@ -72,7 +75,7 @@ from tests.jobfile.workspace import MINIMAL, Workspace
         ("[limits]\nbudget_usd = 0", "8:1: limits.budget_usd: must be more than 0, got 0"),
         ("[limits]\nbudget_usd = inf", "8:1: limits.budget_usd: must be an amount below"),
         ('[limits]\nbudget_usd = "4"', "must be an amount in US dollars such as 12.50, got"),
-        ("[limits]\nconfirm_above_usd = 5", "8:1: limits.confirm_above_usd: unknown setting"),
+        ("[limits]\nceiling = 5", "8:1: limits.ceiling: unknown setting"),
         ("[output]\nformats = []", "8:1: output.formats: must not be empty, got an empty list"),
         (
             '[output]\nformats = ["csv", "json"]',
@@ -129,14 +132,18 @@ def test_a_mistake_is_named_with_its_place(workspace: Workspace, added: str, sai
         (
             'provider = "claude"',
             'provider = "cluade"',
-            "5:1: targets[0].provider: must be chat_gpt, claude or gemini, "
+            "5:1: targets[0].provider: must be chat_gpt, claude, gemini or perplexity, "
             'got "cluade"; did you mean claude?',
         ),
         (
             'provider = "claude"',
-            'provider = "perplexity"',
-            "5:1: targets[0].provider: perplexity is not available in this version yet; "
-            "use chat_gpt, claude or gemini",
+            'provider = "perplexity"\nmethod = "standard"',
+            '6:1: targets[0].method: "standard" is not for perplexity; it must be live',
+        ),
+        (
+            'provider = "claude"',
+            'provider = "perplexity"\ngateway = "aisa"',
+            '6:1: targets[0].gateway: "aisa" has no perplexity; it must be dataforseo',
         ),
         ('model = "claude-sonnet-4-0"', 'model = " x"', "6:1: targets[0].model: must be a name"),
         ('[input]\nfile = "../rows.csv"\n', "", "1:1: input.file: is missing"),
@@ -233,6 +240,7 @@ web_search_country_iso_code = "XX"
 [[targets]]
 provider = "perplexity"
 model = "sonar"
+method = "standard"
 [retry]
 tries = 0
 [notify]
@@ -250,9 +258,9 @@ on = ["failure"]
         ["jobs/x.toml:17:1", "targets[1].max_output_tokens"],
         ["jobs/x.toml:19:1", "targets[1].top_p"],
         ["jobs/x.toml:21:1", "targets[1].web_search_country_iso_code"],
-        ["jobs/x.toml:23:1", "targets[2].provider"],
-        ["jobs/x.toml:26:1", "retry.tries"],
-        ["jobs/x.toml:27:2", "notify"],
+        ["jobs/x.toml:25:1", "targets[2].method"],
+        ["jobs/x.toml:27:1", "retry.tries"],
+        ["jobs/x.toml:28:2", "notify"],
     ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runner import parameters
 from runner.errors import Problem
 from runner.inputs.rows import Row
-from runner.jobfile import Checked, Expander, Job, checked_rows, load_job, open_input
+from runner.jobfile import Checked, Expander, FirstTurn, Job, checked_rows, load_job, open_input
 from runner.task import InputRow
 from tests.jobfile.workspace import MINIMAL, Workspace
 
@@ -355,6 +355,7 @@ def test_a_row_gives_the_same_requests_whatever_came_before_it(
         for row in chunk.rows:
             outcome = shared.expand(row)
             assert outcome == Expander(job, table).expand(row)
+            assert not isinstance(outcome, FirstTurn)
             assert_agrees_with_the_table(job, row, outcome)
 
 

@@ -105,7 +105,7 @@ class Scene:
         await self.store.add_rows(load, rows(texts, self.targets), now=self.clock.now())
         await self.store.end_load(load, rejected=0, now=self.clock.now())
 
-    def limited(self, **ceiling: int) -> None:
+    def limited(self, **ceiling: Any) -> None:
         """Post within these limits from now on."""
         self.posting = Posting(run=self.run, ceiling=Ceiling(**ceiling))
         self.poster = Poster(self.engine, [self.posting])

@@ -18,10 +18,10 @@ from runner.clock import to_ms
 from runner.lifecycle import Reason, State
 from runner.pacing import Priority
 from runner.pipeline.account import check_account
+from runner.pipeline.intents import STALE_S
 from runner.pipeline.poller import WallClock, claim, ending_of, fetch
 from runner.pipeline.ready import Trust, ask_list
 from runner.pipeline.reconciler import Reconciler
-from runner.pipeline.submitter import STALE_S
 from runner.pipeline.writer import store_group
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind

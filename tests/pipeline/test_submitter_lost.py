@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.lifecycle import State
-from runner.pipeline.submitter import STALE_S, BatchSize
+from runner.pipeline.intents import STALE_S
+from runner.pipeline.submitter import BatchSize
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault

@@ -104,6 +104,9 @@ async def test_the_cost_document_keeps_every_nano_dollar(tmp_path: Path) -> None
         "refunded": "0.025199997",
         "reserved": "0.010200000",
         "at_risk": "0.000000000",
+        "over_reserve": "0.000000000",
+        "charged_reported": "0.000000000",
+        "charged_computed": "0.015600003",
         "tasks": 6,
         "completed": 3,
     }

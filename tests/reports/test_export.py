@@ -97,6 +97,7 @@ async def test_what_an_answer_brought_stands_in_its_line(tmp_path: Path) -> None
         "output_tokens": 22,
         "reasoning_tokens": None,
         "cost_usd": "0.005200001",
+        "cost_evidence": "computed",
         "money_spent_usd": "0.005000001",
         "posted_at": "2026-11-21T02:15:00Z",
         "answered_at": None,

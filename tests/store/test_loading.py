@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +44,20 @@ async def test_every_row_becomes_one_task_for_each_target_and_sample(
     lines = [row(1, targets=[CLAUDE, GEMINI], samples=3), row(2, targets=[CLAUDE, GEMINI])]
     assert await scene.load(lines) == Added(rows=2, new=8)
     assert await scene.states() == {State.PENDING: 8}
+
+
+async def test_a_target_is_new_until_the_run_has_it_just_so(
+    store: TaskStore, clock: ManualClock
+) -> None:
+    """Only new ones are held against the list of models: one that left it keeps its answers."""
+    scene = await begin(store, clock, targets=[CLAUDE])
+    searching = replace(CLAUDE, parameters={"web_search": True})
+    other = replace(CLAUDE, model="claude-opus-4-0")
+    asked = [CLAUDE, GEMINI, searching, other]
+    assert await store.new_targets(scene.run.id, asked) == [GEMINI, searching, other]
+    await begin(store, clock, targets=[searching, GEMINI])
+    assert await store.new_targets(scene.run.id, asked) == [CLAUDE, other]
+    assert await store.new_targets(scene.run.id + 1, asked) == asked
 
 
 async def test_a_file_that_was_loaded_is_not_loaded_again(scene: Scene) -> None:

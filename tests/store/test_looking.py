@@ -1,10 +1,12 @@
 """What people look at adds up: counts, costs and every line of a run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from runner.lifecycle import State
+from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
 from runner.store.values import CostLine, Decision
@@ -105,6 +107,26 @@ async def test_a_task_is_counted_once_however_often_it_was_asked(scene: Scene) -
     assert [(day.tasks, day.money.charged) for day in days] == [(1, PRICE), (1, PRICE)]
 
 
+async def test_costs_that_the_api_stated_are_told_apart_from_those_we_reckoned(
+    scene: Scene,
+) -> None:
+    """An invoice is held against the first; the second are right only if our reading is."""
+    await scene.load(numbered(3))
+    await scene.post()
+    stated, reckoned, dear = await scene.take()
+    await scene.book(
+        replace(answered(stated, PRICE), evidence=Evidence.REPORTED),
+        answered(reckoned, 2 * PRICE),
+        answered(dear, 5 * RESERVE),
+    )
+    total, lines = await scene.store.cost(by="provider")
+    for line in (total, *lines):
+        assert (line.reported, line.computed) == (PRICE, 2 * PRICE + 5 * RESERVE)
+        assert line.money.over_reserve == 4 * RESERVE
+    twice = total + total
+    assert (twice.reported, twice.tasks) == (2 * PRICE, 6)
+
+
 async def test_cost_by_model_keeps_to_the_model_that_was_asked(
     store: TaskStore, clock: ManualClock
 ) -> None:
@@ -195,6 +217,7 @@ async def test_an_export_line_holds_the_whole_answer(scene: Scene) -> None:
         "citation_urls": '["https://example.org/b","https://example.org/a"]',
         "money_spent_nanousd": ANSWER.money_spent_nanousd,
         "cost_nanousd": PRICE,
+        "cost_evidence": "computed",
         "remote_id": task.remote_id,
         "tag": task.tag,
         "posted_at": "2026-11-21T02:15:00Z",

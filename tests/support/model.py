@@ -26,9 +26,16 @@ SCANS: Final = 2
 """Listings that must agree before an attempt counts as absent (DESIGN.md §4 Reconciling)."""
 
 LEFT_OUT: Final = frozenset(
-    {Event.CANCELLED, Event.WRITTEN_OFF, Event.ASKED_AGAIN, Event.ANSWER_LOST, Event.EXPIRED}
+    {
+        Event.CANCELLED,
+        Event.REOPENED,
+        Event.WRITTEN_OFF,
+        Event.ASKED_AGAIN,
+        Event.ANSWER_LOST,
+        Event.EXPIRED,
+    }
 )
-"""Events that do not come about here: a person's, Live's, and that of the 30 days."""
+"""Events that do not come about here: a person's, a follow-up's, Live's, that of the 30 days."""
 
 ENDS: Final = frozenset({State.COMPLETED, State.FAILED})
 

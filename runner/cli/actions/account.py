@@ -1,6 +1,6 @@
 """``runner account``: what is in it, what we hold of it, how fast it may be used."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner import app
 from runner.cli.layout import amount, pairs
@@ -11,6 +11,10 @@ from runner.money import exact, nanos, short
 
 if TYPE_CHECKING:
     from runner.cli.commands.account import AccountOptions
+
+
+_AISA: Final = {"balance": None, "task_price": None, "calls_per_minute": None}
+"""AIsa has no call that tells; its replies name a rate, which is kept to (API.md §12)."""
 
 
 def account(session: Session, given: "AccountOptions") -> Exit:
@@ -37,6 +41,7 @@ def account(session: Session, given: "AccountOptions") -> Exit:
                 "held": exact(found.held_nanousd),
                 "task_price": None if price is None else exact(price),
                 "calls_per_minute": {"stated": stated, "used_at_most": found.calls_per_minute},
+                "aisa": _AISA if settings.found_aisa.key else None,
                 "exit": int(Exit.MONEY if low else Exit.DONE),
             }
         )
@@ -45,6 +50,8 @@ def account(session: Session, given: "AccountOptions") -> Exit:
         text += f" · held by us {short(found.held_nanousd)}"
         text += f" · {'unknown' if stated is None else f'{stated:,}'} calls/min stated, "
         voice.answer(f"{text}at most {found.calls_per_minute:,} used")
+        if settings.found_aisa.key:
+            voice.answer("aisa: balance, price and limits unknown; it states them nowhere")
     else:
         keys: dict[str, object] = {
             "balance": "unknown" if balance is None else amount(balance),

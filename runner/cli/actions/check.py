@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from runner.cli.actions import overriding
-from runner.cli.layout import count, pairs
+from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.verbs import DataOptions
 from runner.cli.voice import error_as_json
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job, load_job
+from runner.jobfile.formula import has_several_factors
 from runner.pipeline import loader
 
 
@@ -55,20 +56,23 @@ def _check_one(session: Session, reference: str, given: DataOptions) -> None:
             why="nothing was sent",
             how=f"correct them, or ask only the others: runner run {reference} --skip-bad FILE",
         )
-    _tell(session, job, checked.rows)
+    _tell(session, job, checked)
 
 
-def _tell(session: Session, job: Job, rows: int) -> None:
+def _tell(session: Session, job: Job, checked: loader.Checked) -> None:
     targets, samples = len(job.targets), job.prompt.samples
-    tasks = rows * targets * samples
-    keys = {"job": job.name, "rows": rows, "targets": targets, "tasks": tasks, "rejected": 0}
+    keys: dict[str, object] = {
+        "job": job.name,
+        "rows": checked.rows,
+        "targets": targets,
+        "tasks": checked.tasks,
+        "rejected": 0,
+    }
+    if has_several_factors(checked.formula):
+        keys["formula"] = checked.formula
     if session.voice.json:
         session.voice.event("checked", {**keys, "path": job.path, "samples": samples})
     elif not session.voice.for_people:
         session.voice.answer(pairs("check", keys))
     else:
-        times = f" × {samples} samples" if samples > 1 else ""
-        session.voice.answer(
-            f"✓ {job.path}: {count(rows, 'row')} × {count(targets, 'target')}{times} = "
-            f"{count(tasks, 'task')}, duplicate rows included"
-        )
+        session.voice.answer(f"✓ {job.path}: {checked.formula}, duplicate rows included")

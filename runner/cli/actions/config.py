@@ -106,8 +106,10 @@ def settings_of(settings: "Settings", sources: Sources) -> Iterator[Row]:
     yield Row("base_url", settings.api.base_url, api)
     for name in ("login", "password"):
         yield _secret(settings, name)
-    file = sources.find("password_file")
-    yield Row("password_file", file and sources.expand(file), settings.origin("password_file"))
+    yield _path(settings, sources, "password_file")
+    yield Row("aisa_base_url", settings.aisa_base_url, settings.origin("aisa_base_url"))
+    yield _aisa_key(settings)
+    yield _path(settings, sources, "aisa_api_key_file")
     for name in (
         "store",
         "calls_per_minute",
@@ -135,6 +137,23 @@ def limits_of() -> Iterator[Row]:
 def _workspace_origin(settings: "Settings") -> str:
     found = (settings.workspace / FILE_NAME).is_file()
     return f"the nearest {FILE_NAME}" if found else f"the current folder: no {FILE_NAME}"
+
+
+def _path(settings: "Settings", sources: Sources, name: str) -> Row:
+    file = sources.find(name)
+    return Row(name, file and sources.expand(file), settings.origin(name))
+
+
+def _aisa_key(settings: "Settings") -> Row:
+    """Whether AIsa's key is there and where from; never what it is."""
+    if settings.api.kind is ApiKind.SIM:
+        return Row("aisa_api_key", None, "not needed for the simulator")
+    key = settings.found_aisa.key
+    name = "aisa_api_key" if "aisa_api_key" in settings.origins else "aisa_api_key_file"
+    origin = settings.origin(name)
+    if key is None and origin == "default":
+        origin = "nowhere"
+    return Row("aisa_api_key", HIDDEN if key else None, origin)
 
 
 def _secret(settings: "Settings", name: str) -> Row:

@@ -49,6 +49,8 @@ def cost(
         head = ((by or "").upper(), *_HEAD)
         rows = [_row(line) for line in (*lines, total)]
         voice.answer(table(head, rows, right=frozenset(range(1, len(head)))))
+        if total.money.charged:
+            voice.answer(_whose_word(total))
     else:
         for line in (*lines, total):
             voice.answer(pairs("cost", _keys(line)))
@@ -82,19 +84,10 @@ def merged(costs: list[Costs]) -> Costs:
     total = CostLine(key="total", money=Money(), tasks=0, completed=0)
     lines: dict[str, CostLine] = {}
     for whole, parts in costs:
-        total = _sum(total, whole)
+        total += whole
         for part in parts:
-            lines[part.key] = _sum(lines[part.key], part) if part.key in lines else part
+            lines[part.key] = lines[part.key] + part if part.key in lines else part
     return total, sorted(lines.values(), key=lambda line: line.key)
-
-
-def _sum(one: CostLine, other: CostLine) -> CostLine:
-    return CostLine(
-        key=one.key,
-        money=one.money + other.money,
-        tasks=one.tasks + other.tasks,
-        completed=one.completed + other.completed,
-    )
 
 
 def _row(line: CostLine) -> list[str]:
@@ -120,8 +113,20 @@ def _keys(line: CostLine) -> dict[str, object]:
         "tasks": line.tasks,
         "done": line.completed,
         "charged": amount(money.charged),
+        "reported": amount(line.reported),
+        "computed": amount(line.computed),
         "advanced": amount(money.advanced),
         "refunded": amount(money.refunded),
         "reserved": amount(money.reserved),
         "at_risk": amount(money.at_risk),
+        "over_reserve": amount(money.over_reserve),
     }
+
+
+def _whose_word(total: CostLine) -> str:
+    """On how much of the cost the API has put a figure itself, and what passed its reserve."""
+    said = f"of the cost {short(total.reported)} reported by the API, "
+    said += f"{short(total.computed)} computed from what it says the models took"
+    if over := total.money.over_reserve:
+        said += f"; {short(over)} above what was reserved"
+    return said

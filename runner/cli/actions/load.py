@@ -14,6 +14,7 @@ from runner.cli.layout import count, pairs
 from runner.cli.session import Session
 from runner.errors import Exit, WrongInput
 from runner.jobfile import load_job
+from runner.jobfile.formula import has_several_factors
 from runner.lifecycle import State
 from runner.reports.documents import status_document
 from runner.store.values import Decision
@@ -41,6 +42,7 @@ def load(session: Session, reference: str, given: "LoadOptions") -> Exit:
         pay_again=given["pay_again"],
         skip_bad=given["skip_bad"],
         changed=Decision(given["changed"]) if given["changed"] else None,
+        trust_docs=given["trust_docs"],
     )
     if given["dry_run"]:
         return dry_run(session, job, options)
@@ -67,7 +69,7 @@ def load(session: Session, reference: str, given: "LoadOptions") -> Exit:
 def _tell(session: Session, loaded: app.Loaded) -> None:
     status, voice = loaded.status, session.voice
     new = loaded.load.added.new if loaded.load else 0
-    numbers = {
+    numbers: dict[str, object] = {
         "rows": status.rows,
         "tasks": status.tasks,
         "new": new,
@@ -77,6 +79,8 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
         "duplicates": status.duplicates,
         "pending": status.states[State.PENDING],
     }
+    if loaded.load is not None and has_several_factors(loaded.load.formula):
+        numbers["formula"] = loaded.load.formula
     if status.changed:
         voice.note(
             f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
@@ -98,10 +102,12 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
     if not voice.for_people:
         voice.last_word(line)
         return
+    if loaded.load is not None:
+        voice.note(loaded.load.formula)
     if numbers["pending"]:
         voice.note(f"next: runner submit {status.run.name}{same_store(session)}")
     voice.last_word(
         f"{status.run.name} ({status.run.number}): {count(status.rows, 'row')} = "
-        f"{count(status.tasks, 'task')}: {new:,} new, {numbers['known']:,} known, "
+        f"{count(status.tasks, 'task')}: {new:,} new, {status.tasks - new:,} known, "
         f"{count(status.rejected, 'row')} rejected · nothing was sent"
     )

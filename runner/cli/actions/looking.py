@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from runner.cli.session import Session
-from runner.errors import WrongInput
+from runner.errors import MoneyStopped, RunnerError, WrongInput
 
 if TYPE_CHECKING:
     from runner.settings import Settings
@@ -53,3 +53,12 @@ def same_store(session: Session) -> str:
     if shared.store is not None:
         words += ["--store", shared.store]
     return f" {shlex.join(words)}" if words else ""
+
+
+def to_paste(session: Session, error: RunnerError) -> RunnerError:
+    """*error*, its command with the flags that reach the same store."""
+    flags = same_store(session)
+    if not flags or not isinstance(error, MoneyStopped) or error.how is None:
+        return error
+    how = error.how.replace("runner run ", f"runner{flags} run ")
+    return MoneyStopped(error.what, where=error.where, why=error.why, how=how)

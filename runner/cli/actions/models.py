@@ -1,5 +1,6 @@
 """``runner models``: what the account can ask."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from runner import app
@@ -32,6 +33,8 @@ def models(session: Session, given: "ModelsOptions") -> Exit:
             providers, settings=settings, clock=session.clock, refresh=given["refresh"]
         )
     )
+    if given["matching"]:
+        lists = [_matching(each, given["matching"]) for each in lists]
     voice = session.voice
     if voice.json:
         voice.document(_document(lists))
@@ -47,6 +50,12 @@ def models(session: Session, given: "ModelsOptions") -> Exit:
         for row in rows:
             voice.answer(tab_separated(row))
     return Exit.DONE
+
+
+def _matching(listed: app.ModelList, text: str) -> app.ModelList:
+    folded = text.lower()
+    models = tuple(model for model in listed.models if folded in model.name.lower())
+    return replace(listed, models=models)
 
 
 def _flags(model: Model) -> tuple[bool | None, ...]:

@@ -1,11 +1,15 @@
 """Options of the command line as a job and a start of it take them."""
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from runner.app import Failures, RunOptions
+from runner.app.values import Confirm
 from runner.cli.verbs import DataOptions, SendingOptions
 from runner.jobfile import Overrides
 from runner.jobfile.find import find
+from runner.money import nanos
 from runner.store.values import Decision
 
 
@@ -14,6 +18,8 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
     return Overrides(
         provider=data["provider"],
         model=data["model"],
+        method=data["method"],
+        gateway=data["gateway"],
         column=data["column"],
         encoding=data["encoding"],
         delimiter=data["delimiter"],
@@ -21,6 +27,13 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
         max_hold_usd=sending["max_hold"] if sending else None,
         output_dir=sending["output"] if sending else None,
     )
+
+
+def with_limits(
+    overrides: Overrides, budget: Decimal | None, max_hold: Decimal | None
+) -> Overrides:
+    """The same, with what the command line says about money."""
+    return replace(overrides, budget_usd=budget, max_hold_usd=max_hold)
 
 
 def source_of(reference: str, workspace: Path) -> str:
@@ -36,6 +49,7 @@ def source_of(reference: str, workspace: Path) -> str:
 def start(
     sending: SendingOptions,
     *,
+    confirm: Confirm,
     source: str = "",
     limit: int | None = None,
     fresh: bool = False,
@@ -43,6 +57,7 @@ def start(
     key: str | None = None,
     skip_bad: Path | None = None,
     changed: Decision | None = None,
+    trust_docs: bool = False,
 ) -> RunOptions:
     """What the command line says about a start."""
     allowed = sending["max_failures"]
@@ -56,8 +71,16 @@ def start(
         key=key,
         skip_bad=skip_bad,
         changed=changed,
+        trust_docs=trust_docs,
         failures=Failures(count=allowed.count, percent=allowed.percent),
         export=not sending["no_export"],
         raw_cells=sending["raw_cells"],
         force=sending["force"],
+        given_budget=_nanos(sending["budget"]),
+        given_hold=_nanos(sending["max_hold"]),
+        confirm=confirm,
     )
+
+
+def _nanos(amount: Decimal | None) -> int | None:
+    return None if amount is None else nanos(amount)

@@ -1,5 +1,6 @@
 """``runner retry``: failed tasks go back to pending, and the run goes on."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from runner import app
 from runner.cli.actions import overriding
 from runner.cli.actions.looking import nothing_yet, store_to_look
 from runner.cli.actions.sending import carry_out
+from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
 from runner.cli.select import job_name, newest
 from runner.cli.session import Session
@@ -35,7 +37,7 @@ def retry(session: Session, reference: str | None, given: "RetryOptions") -> Exi
     if reference is None:
         session.voice.note(f"retrying {run.name} ({run.number}), the newest run")
     job = _job_of(session, run, reference, given)
-    options = overriding.start(given)
+    options = overriding.start(given, confirm=partial(agree, session))
     return carry_out(
         session,
         lambda reporter, stop: app.retry_run(

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions import overriding
 from runner.cli.actions.sending import carry_out, carry_out_together
 from runner.cli.actions.watching import Watcher
+from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
 from runner.cli.session import Session
 from runner.errors import Exit, WrongInput, gravest
@@ -58,14 +60,15 @@ def _job(session: Session, reference: str, given: "RunOptions") -> tuple[Job, ap
     job = load_job(reference, workspace=workspace, overrides=overriding.job(given, sending=given))
     for note in job.notes:
         session.voice.note(note)
-    return job, _options(given, overriding.source_of(reference, workspace))
+    return job, _options(session, given, overriding.source_of(reference, workspace))
 
 
-def _options(given: "RunOptions", source: str) -> app.RunOptions:
+def _options(session: Session, given: "RunOptions", source: str) -> app.RunOptions:
     if given["pay_again"] and not given["fresh"]:
         raise WrongInput("--pay-again goes with --fresh", how="runner run --help")
     return overriding.start(
         given,
+        confirm=partial(agree, session),
         source=source,
         limit=given["limit"],
         fresh=given["fresh"],
@@ -73,6 +76,7 @@ def _options(given: "RunOptions", source: str) -> app.RunOptions:
         key=given["run"],
         skip_bad=given["skip_bad"],
         changed=Decision(given["changed"]) if given["changed"] else None,
+        trust_docs=given["trust_docs"],
     )
 
 

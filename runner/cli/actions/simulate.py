@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.errors import Exit
-from runner.settings import is_loopback
+from runner.settings import AISA_PATH, is_loopback
 from runner.simulator.account import Account
 from runner.simulator.journal import open_account
 from runner.simulator.readers import scenario_from_options, scenario_from_toml
@@ -106,5 +106,7 @@ def _tell(session: Session, account: Account, url: str, port: int) -> None:
         voice.answer(
             f"use it with: DATAFORSEO_BASE_URL={url} DATAFORSEO_LOGIN={login} "
             f"DATAFORSEO_PASSWORD={password} runner run demo\n"
+            f'for gateway = "aisa" too: AISA_BASE_URL={url}{AISA_PATH} '
+            f"AISA_API_KEY={'…' if scenario.aisa_key else 'sk-any'}\n"
             "Ctrl-C stops it"
         )

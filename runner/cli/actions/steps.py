@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner import app
-from runner.cli.actions.looking import nothing_yet, same_store
+from runner.cli.actions.looking import nothing_yet, same_store, to_paste
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import Watcher, mode_of
+from runner.cli.asking import agree
 from runner.cli.counts import ended, held, unsuccessful
 from runner.cli.layout import amount, count, pairs, span
 from runner.cli.select import matching
@@ -43,7 +45,13 @@ def submit(session: Session, references: Sequence[str], given: "SubmitOptions") 
     limits = app.Limits(session.settings().workspace, overrides)
     summary = _carry_out(
         session,
-        lambda step: app.submit(step, _chooser(references), limits, limit=given["limit"]),
+        lambda step: app.submit(
+            step,
+            _chooser(references),
+            limits,
+            limit=given["limit"],
+            confirm=partial(agree, session),
+        ),
         wait_lock_s=given["wait_lock"],
     )
     sent = _fewer(summary, State.PENDING)
@@ -163,7 +171,7 @@ def _tell(
     voice, now = session.voice, session.clock.now()
     reason = summary.reason or (STOPPED.get(summary.exit) if voice.quiet else None)
     if reason is not None:
-        voice.error(reason, summary.exit)
+        voice.error(to_paste(session, reason), summary.exit)
     if warning := tell_uncollected(session, summary.exit, known=summary.after):
         voice.event("warning", {"message": warning})
     keys = numbers | {"exit": int(summary.exit)}

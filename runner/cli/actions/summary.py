@@ -7,7 +7,7 @@ from typing import Final
 
 from runner.app import RunSummary
 from runner.cli.actions.controlling import resume_command
-from runner.cli.actions.looking import same_store
+from runner.cli.actions.looking import same_store, to_paste
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, together, unsuccessful, waiting
 from runner.cli.layout import amount, count, span
@@ -15,7 +15,7 @@ from runner.cli.session import Session
 from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError, gravest
 from runner.jobfile.find import relative
-from runner.lifecycle import State
+from runner.lifecycle import Reason, State
 from runner.money import short
 from runner.reports.documents import status_document
 from runner.store.values import RunStatus
@@ -40,7 +40,7 @@ def tell(session: Session, summaries: Sequence[RunSummary]) -> Exit:
     voice, now = session.voice, session.clock.now()
     code = gravest(summary.exit for summary in summaries)
     for error, its_code in _reasons(session, summaries):
-        voice.error(error, its_code)
+        voice.error(to_paste(session, error), its_code)
     for summary in summaries:
         for text in notes(session, summary):
             voice.note(text)
@@ -153,7 +153,10 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     if going and (still := waiting(status) - unknown - status.held):
         yield f"{count(still, 'task')} wait; the same command goes on with them"
     if unsuccessful(status):
-        yield f"next: runner errors {name}{same} · runner retry {name}{same}"
+        lost = status.reasons.get((State.FAILED, Reason.ANSWER_LOST), 0)
+        # What may be paid already is only asked again with the word for it.
+        word = " --pay-again" if lost == unsuccessful(status) else ""
+        yield f"next: runner errors {name}{same} · runner retry {name}{word}{same}"
 
 
 def end_keys(summary: RunSummary) -> dict[str, object]:

@@ -99,6 +99,8 @@ def _head(
     yield printable(f"cost        {_cost(detail)}")
     if line.state is State.PENDING and detail.due_at is not None:
         yield f"due         {_moment(detail.due_at)}"
+    elif line.state is State.PENDING and line.turn > 1:
+        yield "due         when the first question of its row is answered"
     if detail.tries:
         yield f"tries       {detail.tries} of {detail.allowed_tries} used"
     if line.state is State.QUARANTINED:

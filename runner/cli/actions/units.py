@@ -15,8 +15,8 @@ from typing import Final
 
 from runner.errors import WrongInput
 
-_STOP_S: Final = 120
-"""Twice the time that a post may take: what is under way is saved before systemd insists."""
+_STOP_S: Final = 180
+"""More than a Live call may take: what is under way is saved before systemd insists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from runner.cli.layout import amount, count
 from runner.cli.session import Session
 from runner.cli.terminal import can_move, is_terminal, wants_colour
 from runner.errors import Problem
+from runner.jobfile.formula import has_several_factors
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
 from runner.reports.documents import status_document
@@ -161,6 +162,8 @@ def start_keys(run: Run, load: LoadReport | None, status: RunStatus) -> dict[str
     keys: dict[str, object] = {"run": run.name, "number": run.number, "tasks": status.tasks}
     if load is not None:
         keys |= {"new": load.added.new, "known": status.tasks - load.added.new}
+        if has_several_factors(load.formula):
+            keys["formula"] = load.formula
     return keys | {"rejected": status.rejected, "pending": status.states[State.PENDING]}
 
 
@@ -173,6 +176,8 @@ def start_sentence(run: Run, load: LoadReport | None, status: RunStatus) -> str:
         text += f" · {count(status.rejected, 'row')} rejected"
     if load is not None and load.added.duplicates:
         text += f" · {count(load.added.duplicates, 'duplicate row')} asked once"
+    if load is not None and has_several_factors(load.formula):
+        text += f" · {load.formula}"
     return text
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner import app
 from runner.cli.actions import steps
+from runner.cli.actions.looking import to_paste
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.systemd import notify
 from runner.cli.actions.uncollected import tell_uncollected
@@ -83,7 +84,7 @@ class _Told:
         notify("STOPPING=1", session.environ)
         reason = summary.reason or (steps.STOPPED.get(summary.exit) if voice.quiet else None)
         if reason is not None:
-            voice.error(reason, summary.exit)
+            voice.error(to_paste(session, reason), summary.exit)
         if warning := tell_uncollected(session, summary.exit):
             voice.event("warning", {"message": warning})
         keys = _keys(summary.working)

@@ -18,6 +18,7 @@ class LoadOptions(DataOptions):
     pay_again: bool
     skip_bad: Path | None
     changed: str | None
+    trust_docs: bool
     dry_run: bool
 
 
@@ -34,13 +35,19 @@ class LoadOptions(DataOptions):
     type=click.Choice(["ask", "keep"]),
     help="Tasks edited since they were asked: ask them again, or keep the answers.",
 )
+@click.option(
+    "--trust-docs",
+    is_flag=True,
+    help="Ask a Gemini model by Standard though the list of models says that it cannot be.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is kept.")
 @data_options
 def command(session: Session, /, job: str, **given: Unpack[LoadOptions]) -> Exit:
     """Put what is new in JOB into the queue and send nothing.
 
     The whole input is checked first: with one bad row nothing is loaded. A `runner work` or `runner
-    submit` posts it. Loading the same input again adds nothing.
+    submit` posts it. Loading the same input again adds nothing. New models are looked up, a free
+    call a day: one that does not exist, or cannot do what is asked of it, is refused.
     """
     from runner.cli.actions import load
 

@@ -13,6 +13,7 @@ class ModelsOptions(TypedDict):
     """The options of `models`."""
 
     provider: str | None
+    matching: str | None
     refresh: bool
 
 
@@ -22,12 +23,15 @@ class ModelsOptions(TypedDict):
     type=click.Choice(["chat_gpt", "claude", "gemini", "perplexity"]),
     help="Of one provider only.",
 )
+@click.option(
+    "--matching", metavar="TEXT", help="Only models with TEXT in their names, in any case."
+)
 @click.option("--refresh", is_flag=True, help="Ask the API, though the list is not a day old.")
 def command(session: Session, /, **given: Unpack[ModelsOptions]) -> Exit:
     """List the models that the API offers, and what each can do.
 
-    STANDARD says whether a model can be asked by the Standard method. A free call for each
-    provider; what it says is kept for a day.
+    STANDARD says whether a model can be asked by the Standard method; all can be asked Live. A free
+    call for each provider; what it says is kept for a day.
     """
     from runner.cli.actions import models
 

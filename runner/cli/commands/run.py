@@ -27,6 +27,7 @@ class RunOptions(DataOptions, SendingOptions):
     run: str | None
     skip_bad: Path | None
     changed: str | None
+    trust_docs: bool
     dry_run: bool
 
 
@@ -50,6 +51,11 @@ class RunOptions(DataOptions, SendingOptions):
     type=click.Choice(["ask", "keep"]),
     help="Tasks edited since they were asked: ask them again, or keep the answers.",
 )
+@click.option(
+    "--trust-docs",
+    is_flag=True,
+    help="Ask a Gemini model by Standard though the list of models says that it cannot be.",
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is sent or kept.")
 @sending_options
 @data_options
@@ -57,7 +63,8 @@ def command(session: Session, /, jobs: tuple[str, ...], **given: Unpack[RunOptio
     """Load what is new in each JOB, send it, collect the answers, export them.
 
     A data file (.csv, .jsonl) needs --provider and --model. Starting the same command again
-    continues it: what was asked is not asked again, and not paid again.
+    continues it: what was asked is not asked again, and not paid again. Models that do not exist,
+    or cannot do what is asked of them, are refused before anything is queued.
     """
     from runner.cli.actions import run
 

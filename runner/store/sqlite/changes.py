@@ -10,7 +10,7 @@ from datetime import datetime
 
 from runner.clock import to_ms
 from runner.failpoints import Point, hit
-from runner.lifecycle import MOVES, Event, State, after
+from runner.lifecycle import MOVES, Event, Reason, State, after
 from runner.store.values import Decision
 
 
@@ -69,7 +69,7 @@ def decide_changes(db: sqlite3.Connection, run: int, decision: Decision, *, now:
         db.execute("UPDATE tasks SET changed = 0 WHERE run_id = ? AND changed = 1", (run,))
         return kept
     askable = [State.PENDING, *(s for s, moves in MOVES.items() if _by_change(s, moves))]
-    asked = sum(_ask_changed(db, run, state, now) for state in askable)
+    asked = sum(_ask_changed(db, run, state, now) for state in askable) + _ask_later(db, run)
     hit(Point.CHANGES_INSIDE)
     return asked
 
@@ -92,6 +92,14 @@ def _ask_changed(db: sqlite3.Connection, run: int, state: State, now: datetime) 
         """,
         scope | {"to": to},
     ).rowcount
+
+
+def _ask_later(db: sqlite3.Connection, run: int) -> int:
+    """Edits of a follow-up without a first answer count when its first question is asked again."""
+    scope: dict[str, object] = {"run": run, "reason": Reason.NO_FIRST_ANSWER}
+    waiting = "run_id = :run AND changed = 1 AND state = 'cancelled' AND reason = :reason"
+    take_edits(db, f"SELECT id FROM tasks WHERE {waiting}", scope)
+    return db.execute(f"UPDATE tasks SET changed = 0 WHERE {waiting}", scope).rowcount
 
 
 def take_edits(db: sqlite3.Connection, chosen: str, scope: dict[str, object]) -> None:

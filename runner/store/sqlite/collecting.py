@@ -133,8 +133,8 @@ def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) ->
         note_booking(db, now=now)
     moment = to_ms(now)
     _postpone(db, [e for e in current if isinstance(e, StillRunning)])
-    _answer(db, [e for e in current if isinstance(e, Answered)], moment)
-    _fail(db, [e for e in current if isinstance(e, RemotelyFailed)], moment)
+    answer(db, [e for e in current if isinstance(e, Answered)], moment)
+    fail(db, [e for e in current if isinstance(e, RemotelyFailed)], moment)
     _expire(db, [e for e in current if isinstance(e, ResultGone)], moment)
     hit(Point.BOOK_INSIDE)
 
@@ -194,8 +194,14 @@ def _keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, b
     )
 
 
-def _answer(db: sqlite3.Connection, answers: Sequence[Answered], moment: int) -> None:
-    done = after(State.POSTED, Event.ANSWERED)
+def answer(
+    db: sqlite3.Connection,
+    answers: Sequence[Answered],
+    moment: int,
+    state: State = State.POSTED,
+) -> None:
+    """Book the *answers* of tasks that are in *state*: posted, or being posted by a Live call."""
+    done = after(state, Event.ANSWERED)
     _end_tasks(db, (((done, "", None, 0), e.task) for e in answers))
     db.executemany(
         """
@@ -281,9 +287,15 @@ _UNREADABLE = Answer(
 """Stands for an answer whose reply could not be read; the reply's bytes are kept."""
 
 
-def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: int) -> None:
-    again = after(State.POSTED, Event.TRY_AGAIN)
-    final = after(State.POSTED, Event.REMOTE_FAILURE)
+def fail(
+    db: sqlite3.Connection,
+    failures: Sequence[RemotelyFailed],
+    moment: int,
+    state: State = State.POSTED,
+) -> None:
+    """Book the *failures* of tasks that are in *state*: posted, or being posted by a Live call."""
+    again = after(state, Event.TRY_AGAIN)
+    final = after(state, Event.REMOTE_FAILURE)
     _end_tasks(
         db,
         (
@@ -293,13 +305,16 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
             for e in failures
         ),
     )
-    # The advance is at risk until a cost of 0 shows that it came back (DESIGN.md §4).
+    # The advance is at risk until a cost of 0 shows that it came back (DESIGN.md §4). A Live call
+    # has none, and may have cost what was reserved.
     db.executemany(
         """
         UPDATE attempts
            SET state = 'failed', code = :code, message = :message, ended_at = :now,
                reserved_nanousd = 0,
-               at_risk_nanousd = CASE WHEN :cost IS NULL THEN advanced_nanousd ELSE 0 END,
+               at_risk_nanousd = CASE WHEN :cost IS NOT NULL THEN 0
+                                      WHEN :live THEN reserved_nanousd
+                                      ELSE advanced_nanousd END,
                charged_nanousd = coalesce(:cost, 0),
                charge_evidence = CASE WHEN :cost IS NULL THEN NULL ELSE :reported END,
                refunded_nanousd = CASE WHEN :cost IS NULL THEN 0
@@ -313,6 +328,7 @@ def _fail(db: sqlite3.Connection, failures: Sequence[RemotelyFailed], moment: in
                 "message": e.message,
                 "now": moment,
                 "cost": e.cost,
+                "live": state is State.POSTING,
                 "reported": Evidence.REPORTED,
                 "task": e.task,
                 "number": e.attempt,

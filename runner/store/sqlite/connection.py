@@ -60,6 +60,9 @@ class Connection:
         self._db = db
         self._path = path
         self._file = _identity(path)
+        self.before_commit: Callable[[sqlite3.Connection], None] | None = None
+        """What each ``write`` does last, in its own transaction: for rules that hold whatever the
+        verb was."""
 
     async def write(
         self,
@@ -114,7 +117,11 @@ class Connection:
                 why="what was written since would not be found again",
                 how="put the file back, or start again with the one that is there now",
             )
-        return self._guard(partial(_transaction, db, "BEGIN IMMEDIATE", verb, args, kwargs))
+        return self._guard(
+            partial(
+                _transaction, db, "BEGIN IMMEDIATE", verb, args, kwargs, last=self.before_commit
+            )
+        )
 
     def _read(
         self,
@@ -151,10 +158,14 @@ def _transaction(
     verb: Callable[..., T],
     args: tuple[object, ...],
     kwargs: dict[str, object],
+    *,
+    last: Callable[[sqlite3.Connection], None] | None = None,
 ) -> T:
     db.execute(begin)
     try:
         result = verb(db, *args, **kwargs)
+        if last is not None:
+            last(db)
         db.execute("COMMIT")
     except BaseException:
         # After some failures (disk full, I/O) SQLite has rolled back by itself.

@@ -16,6 +16,7 @@ from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
+from runner.store.sqlite.lost_answers import lose_calls
 from runner.store.sqlite.ready_list import trust_ready_list
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -98,6 +99,8 @@ def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
 
 def lose_batches(db: sqlite3.Connection, *, now: datetime) -> int:
     """Open batches of dead workers: nobody will ever read their replies. Returns tasks in doubt."""
+    # Before the rest: a Live answer that nobody read is nowhere, so there is nothing to look for.
+    lose_calls(db, now=now)
     doubt = {
         "unknown": after(State.POSTING, Event.LOST),
         "now": to_ms(now),

@@ -11,6 +11,7 @@ from runner.lifecycle import State
 from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.listing import AttemptDetail, ResultDetail, Selection, TaskDetail, TaskLine
+from runner.store.sqlite.follow_ups import with_history
 from runner.store.sqlite.selecting import CELLS, MODEL, MOVED, condition
 from runner.task import Citation, Endpoint, TaskId
 
@@ -82,14 +83,16 @@ def task(db: sqlite3.Connection, id: int) -> TaskDetail | None:
     row = db.execute(f"{_LINE} WHERE t.id = ?", (id,)).fetchone()
     if row is None:
         return None
-    body, edited, parameters, source, line, due_at, tries, allowed = db.execute(
+    body, edited, parameters, source, line, due_at, tries, allowed, history = db.execute(
         """
-        SELECT p.body, c.body, g.parameters, l.source, i.line, t.due_at, t.tries, r.tries
+        SELECT p.body, c.body, g.parameters, l.source, i.line, t.due_at, t.tries, r.tries,
+               f.history
           FROM tasks t
           JOIN targets g ON g.id = t.target_id
           JOIN runs r ON r.id = t.run_id
           LEFT JOIN payloads p ON p.task_id = t.id
           LEFT JOIN changes c ON c.task_id = t.id
+          LEFT JOIN follow_ups f ON f.task_id = t.id
           LEFT JOIN input_rows i ON i.row_id = t.row_id
           LEFT JOIN loads l ON l.id = i.load_id
          WHERE t.id = ? ORDER BY i.load_id DESC, i.position LIMIT 1
@@ -98,8 +101,8 @@ def task(db: sqlite3.Connection, id: int) -> TaskDetail | None:
     ).fetchone()
     return TaskDetail(
         line=_line(row),
-        body=body,
-        edited_body=edited,
+        body=body and with_history(body, history),
+        edited_body=edited and with_history(edited, history),
         parameters=parameters,
         source=source,
         source_line=line,

@@ -13,6 +13,7 @@ from typing import Final
 from runner.clock import to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import State
+from runner.store.sqlite import follow_ups
 from runner.store.sqlite.changes import note_changes
 from runner.store.values import Added
 from runner.task import InputRow
@@ -100,7 +101,7 @@ def _add_part(
     lines_before, duplicates_before = _lines_of_part(db, scope)
     _merge_rows(db, scope)
     (last_task,) = db.execute("SELECT coalesce(max(id), 0) FROM tasks").fetchone()
-    new = _queue_tasks(db, scope | {"last_task": last_task})
+    new = _queue_tasks(db, scope | {"last_task": last_task}, last_task)
     if new < asks:
         note_changes(db, scope | {"last_task": last_task})
     lines, duplicates = _lines_of_part(db, scope)
@@ -202,11 +203,12 @@ def _merge_rows(db: sqlite3.Connection, scope: dict[str, object]) -> None:
     )
 
 
-def _queue_tasks(db: sqlite3.Connection, scope: dict[str, object]) -> int:
+def _queue_tasks(db: sqlite3.Connection, scope: dict[str, object], last_task: int) -> int:
     new = db.execute(
         """
         INSERT OR IGNORE INTO tasks (run_id, row_id, target_id, sample, turn, state, due_at)
-        SELECT :run, r.row_id, a.target_id, a.sample, a.turn, :pending, :now
+        SELECT :run, r.row_id, a.target_id, a.sample, a.turn, :pending,
+               CASE a.turn WHEN 1 THEN :now END
           FROM staged_asks a JOIN staged_rows r ON r.position = a.position
          ORDER BY a.rowid
         """,
@@ -225,4 +227,6 @@ def _queue_tasks(db: sqlite3.Connection, scope: dict[str, object]) -> int:
         """,
         scope,
     )
+    if db.execute("SELECT EXISTS (SELECT 1 FROM staged_asks WHERE turn > 1)").fetchone()[0]:
+        follow_ups.add(db, last_task=last_task)
     return new

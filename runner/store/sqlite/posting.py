@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from runner.clock import to_ms
+from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.sqlite.affording import affordable
 from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.deaths import APART, outlived, set_apart
+from runner.store.sqlite.follow_ups import with_history
+from runner.store.sqlite.history import reserve_of
 from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import first_ask_ms
@@ -22,6 +25,7 @@ from runner.task import (
     Batch,
     Endpoint,
     Lost,
+    Method,
     NotTaken,
     Outcome,
     Refused,
@@ -32,22 +36,39 @@ from runner.task import (
 
 
 def targets_to_post(
-    db: sqlite3.Connection, run: int, *, now: datetime
+    db: sqlite3.Connection, run: int, *, now: datetime, method: Method = Method.STANDARD
 ) -> list[tuple[int, Endpoint]]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return []
     rows = db.execute(
         """
         SELECT id, endpoint FROM targets g
-         WHERE run_id = :run
+         WHERE run_id = :run AND endpoint LIKE '%/' || :method
            AND EXISTS (SELECT 1 FROM tasks t
                         WHERE t.run_id = :run AND t.target_id = g.id
                           AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= :now)
          ORDER BY id
         """,
-        {"run": run, "now": to_ms(now)},
+        {"run": run, "now": to_ms(now), "method": method},
     )
     return [(target, Endpoint.parse(endpoint)) for target, endpoint in rows]
+
+
+def waiting_to_post(db: sqlite3.Connection, run: int, *, now: datetime) -> dict[Endpoint, datetime]:
+    if pause_of(db, run, now=now) is not None or being_loaded(db, run):
+        return {}
+    rows = db.execute(
+        """
+        SELECT g.endpoint,
+               (SELECT min(t.due_at) FROM tasks t
+                 WHERE t.run_id = :run AND t.target_id = g.id
+                   AND t.state = 'pending' AND t.changed = 0) AS due_at
+          FROM targets g WHERE g.run_id = :run AND due_at IS NOT NULL
+         ORDER BY due_at DESC
+        """,
+        {"run": run},
+    )
+    return {Endpoint.parse(endpoint): from_ms(due_at) for endpoint, due_at in rows}
 
 
 def begin_batch(
@@ -69,14 +90,17 @@ def begin_batch(
     # and nothing of an input that is not in the queue as a whole.
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return Idle.NOTHING_DUE
-    endpoint, name, reserve = db.execute(
-        "SELECT endpoint, name, reserve_nanousd FROM targets WHERE id = ?", (target,)
+    endpoint, name = db.execute(
+        "SELECT endpoint, name FROM targets WHERE id = ?", (target,)
     ).fetchone()
-    affordable = _affordable(db, run, reserve, limit, ceiling)
-    if isinstance(affordable, Idle):
-        due = any(found == target for found, _ in targets_to_post(db, run, now=now))
-        return affordable if due else Idle.NOTHING_DUE
-    apart, affordable = set_apart(db, run, target, affordable, now=now)
+    reserve = reserve_of(db, target)
+    room = affordable(db, run, endpoint, reserve, limit, ceiling, now=now)
+    if isinstance(room, Idle):
+        method = Endpoint.parse(endpoint).method
+        posted = targets_to_post(db, run, now=now, method=method)
+        due = any(found == target for found, _ in posted)
+        return room if due else Idle.NOTHING_DUE
+    apart, room = set_apart(db, run, target, room, now=now)
     taken = db.execute(
         """
         UPDATE tasks SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0
@@ -94,7 +118,7 @@ def begin_batch(
             "run": run,
             "target": target,
             "now": to_ms(now),
-            "limit": affordable,
+            "limit": room,
             "apart": apart,
             "deaths": APART,
         },
@@ -143,27 +167,6 @@ def begin_batch(
     return begun
 
 
-def _affordable(
-    db: sqlite3.Connection, run: int, reserve: int, limit: int, ceiling: Ceiling
-) -> int | Idle:
-    """How many more attempts the run's limits leave room for."""
-    charged, open_money = db.execute(
-        """
-        SELECT charged_nanousd, reserved_nanousd + at_risk_nanousd FROM run_money WHERE run_id = ?
-        """,
-        (run,),
-    ).fetchone()
-    if ceiling.budget is not None:
-        limit = min(limit, (ceiling.budget - charged - open_money) // reserve)
-        if limit <= 0:
-            return Idle.BUDGET
-    if ceiling.hold is not None:
-        limit = min(limit, (ceiling.hold - open_money) // reserve)
-        if limit <= 0:
-            return Idle.HOLD
-    return limit
-
-
 def _attempts(
     db: sqlite3.Connection, run: int, target: str, taken: list[tuple[int, int, int, int, int]]
 ) -> tuple[tuple[Attempt, ...], dict[int, str]]:
@@ -172,16 +175,21 @@ def _attempts(
     install = install_id(db)
     requests = db.execute(
         """
-        SELECT t.id, r.key, p.body, coalesce(json_extract(p.body, '$.model_name'), g.model)
+        SELECT t.id, r.key, p.body, coalesce(json_extract(p.body, '$.model_name'), g.model),
+               f.history
           FROM json_each(?) e
          CROSS JOIN tasks t ON t.id = e.value
           JOIN rows r ON r.id = t.row_id
           JOIN payloads p ON p.task_id = t.id
           JOIN targets g ON g.id = t.target_id
+          LEFT JOIN follow_ups f ON f.task_id = t.id
         """,
         (json.dumps([task for task, *_ in taken]),),
     )
-    found = {task: (key, body, model) for task, key, body, model in requests}
+    found = {
+        task: (key, with_history(body, history), model)
+        for task, key, body, model, history in requests
+    }
     attempts = []
     for task, number, _row, sample, turn in taken:
         key, body, _model = found[task]

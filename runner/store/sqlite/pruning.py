@@ -13,6 +13,7 @@ from typing import Final
 from runner.clock import to_ms
 from runner.lifecycle import WAITING, State
 from runner.store.control import Keep, Pruned
+from runner.store.sqlite import follow_ups
 
 PRUNED_AT_ONCE: Final = 250
 """Tasks of one transaction: with answers of usual length some hundredths of a second."""
@@ -122,6 +123,7 @@ def prune(
             f"DELETE FROM {table} WHERE task_id IN (SELECT value FROM json_each(:tasks))", scope
         )
     if keep is Keep.COSTS:
+        follow_ups.forget(db, [task for _, task, _ in tasks])
         went += _empty_cells(db, scope)
         if went != Pruned():
             db.execute("UPDATE runs SET pruned_at = ? WHERE id = ?", (to_ms(now), run))

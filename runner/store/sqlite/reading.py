@@ -4,15 +4,18 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from runner.clock import from_ms
 from runner.lifecycle import State
+from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.control import Pause
 from runner.store.listing import Selection
 from runner.store.sqlite.controlling import pause_of
+from runner.store.sqlite.follow_ups import stuck
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.runs import runs
 from runner.store.sqlite.selecting import condition
@@ -57,7 +60,8 @@ def status(db: sqlite3.Connection, run: int, *, now: datetime) -> RunStatus:
             n
             for state, _, changed, n in counted
             if state == State.PENDING and (changed or none_sent)
-        ),
+        )
+        + (0 if none_sent else stuck(db, run)),
         money=Money(**dict(zip(_MONEY, sums, strict=True))),
         oldest_posted_at=oldest_uncollected(db, run=run),
         next_due_at=None if loading else _next_due(db, run, paused),
@@ -175,35 +179,31 @@ def _cost_lines(db: sqlite3.Connection, group: str, joins: str, run: int | None)
     rows = db.execute(
         f"""
         SELECT {group}, {", ".join(f"sum(a.{name}_nanousd)" for name in _MONEY)},
+               coalesce(sum(a.charged_nanousd) FILTER (WHERE a.charge_evidence = :computed), 0),
                count(DISTINCT a.task_id),
                count(DISTINCT CASE a.state WHEN 'completed' THEN a.task_id END)
           FROM charges a {joins}
          WHERE :run IS NULL OR a.run_id = :run
          GROUP BY 1 ORDER BY 1
         """,
-        {"run": run},
+        {"run": run, "computed": Evidence.COMPUTED},
     )
     return [_cost_line(row) for row in rows]
 
 
 def _cost_line(row: tuple[object, ...]) -> CostLine:
-    key, *sums, tasks, completed = row
-    numbers = [int(str(n)) for n in (*sums, tasks, completed)]
-    money = Money(**dict(zip(_MONEY, numbers, strict=False)))
-    return CostLine(key=str(key), money=money, tasks=numbers[-2], completed=numbers[-1])
+    key, *texts = row
+    *sums, computed, tasks, completed = [int(str(n)) for n in texts]
+    money = Money(**dict(zip(_MONEY, sums, strict=True)))
+    return CostLine(key=str(key), money=money, tasks=tasks, completed=completed, computed=computed)
 
 
 def _merged(lines: list[CostLine], name: Callable[[str], str]) -> list[CostLine]:
     merged: dict[str, CostLine] = {}
     for line in lines:
-        key = name(line.key)
-        before = merged.get(key)
-        merged[key] = CostLine(
-            key=key,
-            money=line.money if before is None else before.money + line.money,
-            tasks=line.tasks + (before.tasks if before else 0),
-            completed=line.completed + (before.completed if before else 0),
-        )
+        named = replace(line, key=name(line.key))
+        before = merged.get(named.key)
+        merged[named.key] = named if before is None else before + named
     return list(merged.values())
 
 
@@ -221,7 +221,7 @@ EXPORTED: Final = tuple(
     """
     run_id task_id target provider model sample turn state reason error_code error_message attempts
     prompt answer reasoning model_name input_tokens output_tokens reasoning_tokens web_search
-    fan_out_queries citation_urls money_spent_nanousd cost_nanousd remote_id tag
+    fan_out_queries citation_urls money_spent_nanousd cost_nanousd cost_evidence remote_id tag
     posted_at answered_at received_at
     """.split()
 )

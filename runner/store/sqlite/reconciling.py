@@ -25,7 +25,7 @@ from runner.store.reconciling import (
 from runner.store.sqlite.deaths import outlived
 from runner.store.sqlite.extras import add_extra, is_extra
 from runner.store.sqlite.recovering import installs, take_up
-from runner.task import Endpoint, Tag, TaskId
+from runner.task import Endpoint, Method, Tag, TaskId
 
 _NEAR_MS: Final = 60_000
 _LATER_MS: Final = timedelta(hours=1) // timedelta(milliseconds=1)
@@ -132,7 +132,7 @@ def found(db: sqlite3.Connection, sightings: Sequence[Sighting], *, now: datetim
             continue
         row = db.execute(
             """
-            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at
+            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at, b.endpoint
               FROM attempts a
               JOIN tasks t ON t.id = a.task_id
               JOIN batches b ON b.id = a.batch_id
@@ -148,11 +148,13 @@ def found(db: sqlite3.Connection, sightings: Sequence[Sighting], *, now: datetim
             elif taken:
                 adopted.add(sighting.tag)
             continue
-        attempt, remote_id, state, newest, intended_at = row
+        attempt, remote_id, state, newest, intended_at, endpoint = row
         if remote_id == sighting.remote_id:
             known[sighting.tag] = from_ms(intended_at)
         elif remote_id is None and attempt == "posting":
             continue  # Its reply is under way, and will bring the id.
+        elif remote_id is None and Endpoint.parse(endpoint).method is Method.LIVE:
+            continue  # Its answer cannot be fetched by that id; its money is at risk already.
         elif (
             remote_id is None
             and newest == tag.attempt

@@ -28,7 +28,7 @@ def runs(
     rows = db.execute(
         """
         SELECT r.id, j.name, j.source, r.key, r.fresh, r.api, r.key_columns, r.created_at,
-               r.pruned_at
+               r.pruned_at, r.given_budget_nanousd, r.given_hold_nanousd
           FROM runs r JOIN jobs j ON j.id = r.job_id
          WHERE (:job IS NULL OR j.name = :job) AND (:key IS NULL OR r.key = :key)
            AND (:id IS NULL OR r.id = :id)
@@ -47,8 +47,22 @@ def runs(
             key_columns=tuple(json.loads(key_columns)),
             created_at=from_ms(created_at),
             pruned_at=None if pruned_at is None else from_ms(pruned_at),
+            given_budget=budget,
+            given_hold=hold,
         )
-        for id_, name, source, key_, fresh, api, key_columns, created_at, pruned_at in rows
+        for (
+            id_,
+            name,
+            source,
+            key_,
+            fresh,
+            api,
+            key_columns,
+            created_at,
+            pruned_at,
+            budget,
+            hold,
+        ) in rows
     ]
 
 
@@ -69,6 +83,7 @@ def begin_run(
     key_columns: Sequence[str],
     targets: Sequence[tuple[Target, int]],
     tries: int,
+    live_resend: bool,
     source: str,
     now: datetime,
 ) -> Run:
@@ -84,11 +99,23 @@ def begin_run(
     tag_part = short_digest(json.dumps([job, key, fresh]).encode(), 8)
     db.execute(
         """
-        INSERT INTO runs (job_id, key, fresh, tag_part, api, key_columns, tries, created_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (job_id, key, fresh) DO UPDATE SET tries = excluded.tries
+        INSERT INTO runs
+               (job_id, key, fresh, tag_part, api, key_columns, tries, live_resend, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (job_id, key, fresh)
+        DO UPDATE SET tries = excluded.tries, live_resend = excluded.live_resend
         """,
-        (job_id, key, fresh, tag_part, api, json.dumps(list(key_columns)), tries, to_ms(now)),
+        (
+            job_id,
+            key,
+            fresh,
+            tag_part,
+            api,
+            json.dumps(list(key_columns)),
+            tries,
+            live_resend,
+            to_ms(now),
+        ),
     )
     (run,) = (found for found in runs(db, job=job, key=key) if found.fresh == fresh)
     db.execute("INSERT OR IGNORE INTO run_money (run_id) VALUES (?)", (run.id,))
@@ -121,7 +148,23 @@ def _keep_target(db: sqlite3.Connection, run: int, target: Target, reserve: int)
             target.name,
             str(target.endpoint),
             target.model,
-            json.dumps(dict(target.parameters), sort_keys=True, default=str),
+            _parameters(target),
             reserve,
         ),
     )
+
+
+def _parameters(target: Target) -> str:
+    return json.dumps(dict(target.parameters), sort_keys=True, default=str)
+
+
+def new_targets(db: sqlite3.Connection, run: int, targets: Sequence[Target]) -> list[Target]:
+    rows = db.execute(
+        "SELECT name, endpoint, model, parameters FROM targets WHERE run_id = ?", (run,)
+    )
+    known = set(rows)
+    return [
+        target
+        for target in targets
+        if (target.name, str(target.endpoint), target.model, _parameters(target)) not in known
+    ]

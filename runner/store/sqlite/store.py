@@ -1,5 +1,6 @@
 """The SQLite store: the protocol's verbs, each one transaction on one of two connections."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,8 +19,10 @@ from runner.store.sqlite import (
     changes,
     collecting,
     controlling,
+    follow_ups,
     identity,
     listing,
+    live,
     loading,
     posting,
     pruning,
@@ -30,6 +33,7 @@ from runner.store.sqlite import (
 )
 from runner.store.sqlite.auditing_verbs import AuditingVerbs
 from runner.store.sqlite.connection import Connection, connect
+from runner.store.sqlite.history_verbs import HistoryVerbs
 from runner.store.sqlite.reconciling_verbs import ReconcilingVerbs
 from runner.store.sqlite.recovering_verbs import RecoveringVerbs
 from runner.store.sqlite.resolving_verbs import ResolvingVerbs
@@ -42,12 +46,24 @@ from runner.store.values import (
     ExportLine,
     FailureGroup,
     Idle,
+    LiveEnding,
     Posted,
     RetryFilter,
     Run,
     RunStatus,
 )
-from runner.task import Attempt, Batch, Endpoint, InputRow, Outcome, Provider, Tag, Target
+from runner.task import (
+    Attempt,
+    Batch,
+    Endpoint,
+    InputRow,
+    Method,
+    Outcome,
+    Provider,
+    RemoteId,
+    Tag,
+    Target,
+)
 
 EXPORT_PAGE: Final = 500
 """Input lines read at a time: memory does not grow with the run."""
@@ -59,7 +75,7 @@ _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
-class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVerbs):
+class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVerbs, HistoryVerbs):
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
     def __init__(
@@ -69,6 +85,10 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
         self._writer = writer
         self._reader = reader
         self._clock = clock or SystemClock()
+        writer.before_commit = self._settle_follow_ups
+
+    def _settle_follow_ups(self, db: sqlite3.Connection) -> None:
+        follow_ups.settle(db, now=self._clock.now())
 
     # -- whose store it is -------------------------------------------------------------------
 
@@ -102,6 +122,7 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
         key_columns: Sequence[str],
         targets: Sequence[tuple[Target, int]],
         tries: int = 3,
+        live_resend: bool = False,
         source: str = "",
         now: datetime,
     ) -> Run:
@@ -114,9 +135,13 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
             key_columns=key_columns,
             targets=targets,
             tries=tries,
+            live_resend=live_resend,
             source=source,
             now=now,
         )
+
+    async def new_targets(self, run: int, targets: Sequence[Target]) -> list[Target]:
+        return await self._reader.read(runs.new_targets, run, targets)
 
     async def begin_load(
         self, run: int, *, digest: str, source: str, columns: Sequence[str], now: datetime
@@ -136,8 +161,13 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
 
     # -- posting -----------------------------------------------------------------------------
 
-    async def targets_to_post(self, run: int, *, now: datetime) -> list[tuple[int, Endpoint]]:
-        return await self._reader.read(posting.targets_to_post, run, now=now)
+    async def targets_to_post(
+        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+    ) -> list[tuple[int, Endpoint]]:
+        return await self._reader.read(posting.targets_to_post, run, now=now, method=method)
+
+    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
+        return await self._reader.read(posting.waiting_to_post, run, now=now)
 
     async def begin_batch(
         self,
@@ -182,6 +212,28 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
             posting.settle_batch,
             batch,
             outcomes,
+            outcome=outcome,
+            code=code,
+            message=message,
+            now=now,
+        )
+
+    async def settle_live(
+        self,
+        batch: Batch,
+        ending: LiveEnding,
+        *,
+        remote_id: RemoteId | None,
+        outcome: str,
+        code: int | None,
+        message: str | None,
+        now: datetime,
+    ) -> None:
+        await self._writer.write(
+            live.settle_live,
+            batch,
+            ending,
+            remote_id=remote_id,
             outcome=outcome,
             code=code,
             message=message,

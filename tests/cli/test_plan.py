@@ -1,0 +1,84 @@
+"""What `plan` prints, and that much real money is never spent without a word."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import Exit
+from tests.cli.calling import call
+from tests.reports.filling import filled
+
+JOB = """\
+name = "brands"
+[input]
+file = "q.csv"
+[[targets]]
+provider = "claude"
+model = "claude-sonnet-4-0"
+[limits]
+budget_usd = 0.05
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "q.csv").write_text("prompt\nwhy?\nhow?\n")
+    (tmp_path / "brands.toml").write_text(JOB)
+    return tmp_path
+
+
+def test_a_plan_for_programs_says_unknown_and_holds_in_exact_dollars(folder: Path) -> None:
+    """A 0 in place of what nobody knows would be added up by somebody's script."""
+    store = str(folder / "s.db")
+    found = call("plan", str(folder / "brands.toml"), "--api", "sim", "--store", store, "--json")
+    assert found.code == Exit.DONE, found.err
+    document = found.document
+    assert document["schema"] == "runner.plan/1"
+    assert (document["to_post"], document["cost"], document["hold"]) == (2, None, "0.020400000")
+    assert [each["prompt"] for each in document["samples"]] == ["why?", "how?"]
+    assert not (folder / "s.db").exists()
+
+
+def test_a_plan_that_a_budget_would_stop_ends_with_4_and_names_it(folder: Path) -> None:
+    """A script asks before it starts the night's run."""
+    job = str(folder / "brands.toml")
+    found = call("plan", job, "--api", "sim", "--store", str(folder / "s.db"), "--budget", "0.01")
+    assert found.code == Exit.MONEY
+    assert "verdict=budget_usd" in found.out
+    assert "budget_usd would stop this run" in found.err
+
+
+def test_a_plan_leaves_out_the_bad_rows_that_a_run_would(folder: Path) -> None:
+    """Else an input with one long row has no price before it is paid."""
+    (folder / "q.csv").write_text("prompt\nwhy?\n" + "x" * 501 + "\n")
+    asked = ("plan", str(folder / "brands.toml"), "--api", "sim", "--store", str(folder / "s.db"))
+    refused = call(*asked)
+    assert (refused.code, refused.out) == (Exit.WRONG_INPUT, "")
+    rejects = folder / "bad.csv"
+    found = call(*asked, "--skip-bad", str(rejects), "--json")
+    assert found.code == Exit.DONE, found.err
+    assert found.events[-1]["to_post"] == 1
+    assert "501 characters" in found.err
+    assert not rejects.exists()
+
+
+@pytest.fixture
+async def big(tmp_path: Path) -> Path:
+    """A store with 500 tasks to post."""
+    store = tmp_path / "runner.db"
+    async with filled(store, [{"prompt": f"{n}?"} for n in range(500)], job="big", post=None):
+        pass
+    return store
+
+
+def test_without_a_terminal_a_dear_submit_ends_with_2_naming_the_flag(big: Path) -> None:
+    """It neither hangs nor posts: five hundred advances are more than $5."""
+    store = big
+    found = call("submit", "big", "--store", str(store))
+    assert found.code == Exit.WRONG_INPUT
+    assert "--yes" in found.err
+    assert "nothing was sent" in found.err
+    assert "500 tasks stay queued" in found.err
+    # Ten of them are ten cents: nobody is asked, and the next thing is the login.
+    assert call("submit", "big", "--limit", "10", "--store", str(store)).code == Exit.CREDENTIALS
+    assert call("submit", "big", "--yes", "--store", str(store)).code == Exit.CREDENTIALS
