@@ -174,14 +174,15 @@ async def test_an_intent_that_cannot_be_written_sends_nothing(scene: Scene) -> N
 
 async def test_a_stop_lets_the_post_under_way_come_home(scene: Scene) -> None:
     """F9: what was sent is paid for; its reply is waited for and saved, and nothing new begins."""
-    await scene.load(150)
+    await scene.load(1_000)
     scene.strike(Fault.SLOW, seconds=0.3, times=2)
     async with asyncio.TaskGroup() as group:
         group.create_task(scene.poster.work())
         await until(scene.created)
         scene.engine.signals.stop()
-        posts = scene.account.calls.counts[CallKind.TASK_POST]
-    assert scene.account.calls.counts[CallKind.TASK_POST] == posts
+        # The request of the second may be on its way, not counted there yet.
+        begun = scene.poster.quota.posts
+    assert scene.account.calls.counts[CallKind.TASK_POST] <= begun
     states = await scene.states()
     assert not states.keys() & {State.POSTING, State.UNKNOWN}
     assert scene.remote_ids() == scene.created()

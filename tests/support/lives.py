@@ -14,7 +14,9 @@ from typing import Any
 
 from runner.clock import SystemClock
 from runner.failpoints import VARIABLE, Point
+from runner.resources import migrations
 from runner.simulator.ledger import Entry
+from runner.store.migrate import read_migrations
 from runner.store.sqlite.store import open_store_to_look
 from tests.support.commands import environment
 
@@ -71,11 +73,11 @@ class Home:
         return process.returncode, said.decode(errors="replace")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query of the store finds; nothing where there is no store yet."""
+        """What a query of the store finds; nothing while there is no store, or half a one."""
         if not self.store.exists():
             return []
         with closing(sqlite3.connect(self.store, timeout=30)) as db:
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'tasks'").fetchone():
+            if not _all_migrated(db):
                 return []
             return db.execute(query).fetchall()
 
@@ -92,6 +94,14 @@ class Home:
     def states(self) -> Counter[str]:
         """How many tasks are in each state."""
         return Counter(dict(self.rows("SELECT state, count(*) FROM tasks GROUP BY state")))
+
+
+def _all_migrated(db: sqlite3.Connection) -> bool:
+    """Whether the process that makes the store is done with it: each migration is a transaction."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+        return False
+    (applied,) = db.execute("SELECT count(*) FROM migrations").fetchone()
+    return bool(applied == len(read_migrations(migrations("sqlite"))))
 
 
 @dataclass(frozen=True, kw_only=True)
