@@ -1,9 +1,10 @@
-"""The tools of a checkout: ``python3 -m runner.dev demo | test | soak | lint | lock``.
+"""The tools of a checkout: ``python3 -m runner.dev demo | test | soak | bench | lint | lock``.
 
     demo        .venv from requirements.lock      runs jobs/demo.toml against the simulator
     test        .venv from requirements-dev.lock  all checks, then pytest
     soak        .venv from requirements.lock      kills a run 200 times, then compares the bills
-    lint        the same                          all checks
+    bench       the same                          measures us beside others (``bench``)
+    lint        .venv from requirements-dev.lock  all checks
     lock        the same, or a uv on PATH         writes both lock files from pyproject.toml
 
 Runs on any Python 3.11 with nothing installed: standard library only, nothing of ours imported.
@@ -289,6 +290,12 @@ def soak(root: Path, extra: Sequence[str]) -> int:
     return hand_over([str(python), "-m", "tests.soak", *extra], cwd=root)
 
 
+def bench(root: Path, extra: Sequence[str]) -> int:
+    """Measure: ``--only NAME``, ``--quick``, ``--rounds N``, ``--scale F``, ``--json``."""
+    python = ensure_environment(root, RUNTIME_LOCK)
+    return hand_over([str(python), "-m", "bench", *extra], cwd=root)
+
+
 def lint(root: Path, extra: Sequence[str]) -> int:
     """All checks."""
     _refuse(extra)
@@ -399,13 +406,14 @@ COMMANDS: Final[dict[str, Callable[[Path, Sequence[str]], int]]] = {
     "demo": demo,
     "test": test,
     "soak": soak,
+    "bench": bench,
     "lint": lint,
     "lock": lock,
 }
 
 USAGE: Final = (
     "usage: python3 -m runner.dev demo | test [PYTEST ARGUMENTS] | soak [--kills N --seed N ...]"
-    " | lint | lock [UV ARGUMENTS]"
+    " | bench [--only NAME --quick ...] | lint | lock [UV ARGUMENTS]"
 )
 
 

@@ -7,6 +7,8 @@ A message has up to four parts: what happened, where, why if that is known, and 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from errno import errorcode
+from os import strerror
 from typing import Final
 
 
@@ -47,6 +49,13 @@ _PRECEDENCE: Final = (
     Exit.SOME_FAILED,
     Exit.DONE,
 )
+
+
+def reason_of(error: OSError) -> str:
+    """The system's own words for *error*; libraries put sentences around them that repeat where."""
+    if error.errno is not None and error.errno in errorcode:
+        return strerror(error.errno)
+    return error.strerror or type(error).__name__
 
 
 def gravest(codes: Iterable[Exit]) -> Exit:

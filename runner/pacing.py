@@ -228,6 +228,10 @@ class Pacer:
     _LONGEST_SLEEP_S: Final = 1.0
     """So that a raised limit is soon noticed."""
 
+    _MOST_PASSING: Final = 10
+    """Ready results that may go before a waiting post: it carries up to 100 tasks, and what is
+    posted late is answered late. So results never starve posting, nor posting results."""
+
     def __init__(self, calls_per_minute: int, clock: Clock) -> None:
         """*calls_per_minute* ≥ 1 is the setting, which no reply ever raises."""
         self._clock = clock
@@ -238,6 +242,8 @@ class Pacer:
         self._line: dict[Priority, OrderedDict[_Waiter, None]] = {
             priority: OrderedDict() for priority in Priority
         }
+        self._passed = 0
+        """Ready results that went before a waiting post since the last post."""
         self._watcher: _Waiter | None = None
         """The one waiter that looks at the bucket; all others sleep until it is their turn."""
         self._held_until_us = self._started_us
@@ -325,6 +331,7 @@ class Pacer:
                 now_us = self._now_us()
                 self._bucket.reserve(now_us)
                 self._own.add(now_us)
+                self._note_passing(waiter.priority)
                 return
             else:
                 # Somebody more urgent came while we slept: they watch now.
@@ -337,7 +344,17 @@ class Pacer:
         if waiter is not None:
             waiter.turn.set()
 
+    def _note_passing(self, priority: Priority) -> None:
+        if priority is Priority.POST or not self._line[Priority.POST]:
+            self._passed = 0
+        elif priority is Priority.READY:
+            self._passed += 1
+
     def _first(self) -> _Waiter | None:
+        urgent = self._line[Priority.RECONCILE] or self._line[Priority.WINDOW]
+        posts = self._line[Priority.POST]
+        if posts and not urgent and self._passed >= self._MOST_PASSING:
+            return next(iter(posts))
         return next((next(iter(queue)) for queue in self._line.values() if queue), None)
 
     def _wait_us(self) -> int:

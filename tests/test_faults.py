@@ -17,7 +17,6 @@ TESTS: Final = Path(__file__).parent
 FAULTS: Final = range(1, 85)
 
 SEVERAL_HOSTS: Final = "several hosts on PostgreSQL: there is only the SQLite store so far"
-POSTBACKS: Final = "postbacks: nothing listens so far, answers are asked for"
 
 SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     1: (
@@ -308,6 +307,31 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
         "api/test_client_faults.py",
         "test_a_connection_closed_while_idle_does_not_send_a_post_twice",
     ),
+    71: (
+        "forged postbacks",
+        "web/test_receiver.py",
+        "test_a_forged_postback_is_not_found_and_nothing_is_written",
+    ),
+    72: (
+        "replayed postbacks",
+        "pipeline/test_inbox.py",
+        "test_a_replayed_postback_changes_nothing",
+    ),
+    73: (
+        "a postback before the post's answer",
+        "pipeline/test_inbox.py",
+        "test_a_postback_before_the_posts_own_answer_resolves_the_doubt",
+    ),
+    74: (
+        "postbacks too large, too slow or a bomb",
+        "web/test_receiver.py",
+        "test_more_than_there_is_room_for_is_sent_away_and_not_buffered",
+    ),
+    75: (
+        "a receiver that is down",
+        "whole_runs/test_postbacks.py",
+        "test_a_receiver_killed_in_between_loses_nothing",
+    ),
     76: (
         "clocks that jump, suspend",
         "pipeline/test_clock_jumps.py",
@@ -355,11 +379,6 @@ NOT_SHOWN: Final[dict[int, str]] = {
     33: SEVERAL_HOSTS,
     34: SEVERAL_HOSTS,
     35: SEVERAL_HOSTS,
-    71: POSTBACKS,
-    72: POSTBACKS,
-    73: POSTBACKS,
-    74: POSTBACKS,
-    75: POSTBACKS,
     77: SEVERAL_HOSTS,
 }
 """Why nothing is shown of a fault."""

@@ -342,3 +342,19 @@ async def test_a_reply_without_headers_teaches_nothing(clock: ManualClock) -> No
     for limit, remaining in ((None, None), (None, 0), (0, 0), (-1, 5), (600, None)):
         pacer.observe(limit, remaining)
     assert pacer.calls_per_minute == 600
+
+
+async def test_ready_results_do_not_keep_a_post_waiting_for_ever(clock: ManualClock) -> None:
+    """A post carries a hundred tasks: while a thousand results went before it, none of their
+    answers would even begin to come."""
+    pacer = Pacer(600, clock)
+    served: list[Priority] = []
+
+    async def call(priority: Priority) -> None:
+        await pacer.take(priority)
+        served.append(priority)
+
+    asked = [Priority.READY] * 40 + [Priority.POST] * 2
+    await asyncio.gather(*(call(priority) for priority in asked))
+    posts = [place for place, priority in enumerate(served) if priority is Priority.POST]
+    assert posts == [10, 21]

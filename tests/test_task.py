@@ -1,6 +1,8 @@
 """A tag leads back to exactly one attempt of one task, and nothing else is taken for one."""
 
+import hashlib
 import string
+from base64 import b32encode
 
 import pytest
 from hypothesis import assume, given
@@ -107,6 +109,13 @@ def test_digests_stay_what_they_were() -> None:
     assert identity_digest(bytes(16), "claude", 1, 1) == "eb2uyiaxsnhoc6ny4yaqmcntu6"
     assert short_digest(b"runner", 8) == "4wd6mnac"
     assert str(SAMPLE) == "abcdefgh.ijklmnop.42.qqqqqqqqqqqqqqqqqqqqqqqqqq.3.5di3"
+
+
+@given(st.binary(max_size=80), st.integers(1, 50))
+def test_a_digest_is_the_standard_librarys_base32(data: bytes, length: int) -> None:
+    """Tags written before the program had its own base32 must be found by it."""
+    digest = hashlib.blake2b(data, digest_size=32).digest()
+    assert short_digest(data, length) == b32encode(digest).decode().lower()[:length]
 
 
 @pytest.mark.parametrize("gateway", Gateway)

@@ -18,6 +18,7 @@ class CallKind(StrEnum):
     USER_DATA = "user_data"
     MODELS = "models"
     LIVE = "live"
+    WEBHOOK_RESEND = "webhook_resend"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@
     id_list
     user_data
     models
+    webhook_resend
 
 A post is prepared first and sent at once afterwards, because between the durable intent and the
 first byte nothing may wait (DESIGN.md §4). How a request leaves: ``transport.py``; Live calls:
@@ -27,6 +28,7 @@ from runner.api.fetching import Fetched, TaskFailed, read_fetched
 from runner.api.jsontext import Unreadable
 from runner.api.posting import PostReply, sort_reply, without_reply
 from runner.api.replies import NoReply, Reply, complaint, complaint_inside
+from runner.api.requests import encode_listing, encode_post, encode_resend
 from runner.api.transport import Transport, always
 from runner.api.wire import (
     AccountData,
@@ -35,14 +37,17 @@ from runner.api.wire import (
     Model,
     Ready,
     account_data,
-    encode_listing,
-    encode_post,
     listed_rows,
     model_rows,
     ready_rows,
 )
 from runner.clock import Clock, SystemClock
 from runner.task import Attempt, Provider
+
+_TRIES_S: Final = 10.0
+"""How long the tries of one free call go on."""
+
+_PASSING: Final = (Unreachable, ProtocolFault)
 
 MOST_LISTED: Final = 1_000
 """Rows in one page of a listing (API.md §7)."""
@@ -110,13 +115,21 @@ class LlmResponses:
     async def __aexit__(self, *_error: object) -> None:
         await self._transport.close()
 
-    def prepare(self, provider: Provider, attempts: Sequence[Attempt]) -> PreparedPost:
+    def prepare(
+        self,
+        provider: Provider,
+        attempts: Sequence[Attempt],
+        *,
+        postback_url: Callable[[str], str] | None = None,
+    ) -> PreparedPost:
         """The post of *attempts*, encoded and hashed, so that sending it takes no more work.
+
+        *postback_url*: where the answer to a tag is to be delivered; None: it is asked for.
 
         Raises:
             ValueError: as ``encode_post``.
         """
-        body = encode_post(attempts)
+        body = encode_post(attempts, postback_url=postback_url)
         return PreparedPost(
             provider=provider,
             tags=tuple(attempt.tag for attempt in attempts),
@@ -234,6 +247,24 @@ class LlmResponses:
         path = f"/v3/ai_optimization/{provider}/llm_responses/models"
         return await self._ask(CallKind.MODELS, path, priority, self._listing(model_rows))
 
+    async def webhook_resend(self, ids: Sequence[str], *, priority: int = 0) -> None:
+        """Have the postbacks of up to 100 finished tasks sent once more; free (API.md §6).
+
+        Raises:
+            ApiError: the class says what to do next.
+            ValueError: no ids or more than 100.
+        """
+        body = encode_resend(ids)
+
+        def read(reply: Reply) -> None:
+            # An id that it refuses is asked for like any other.
+            if trouble := complaint(reply, bare_url=self._bare_url):
+                raise trouble
+
+        await self._ask(
+            CallKind.WEBHOOK_RESEND, "/v3/appendix/webhook_resend", priority, read, body
+        )
+
     def _listing(self, read: Callable[[Envelope], T]) -> Callable[[Reply], T]:
         """*read* for replies whose every part has to be in order."""
 
@@ -265,6 +296,20 @@ class LlmResponses:
                 raise reply.complaint()
             return read(reply)
 
-        passing = (Unreachable, ProtocolFault)
-        retrying = stamina.AsyncRetryingCaller(attempts=3, timeout=10.0, wait_initial=0.2)
-        return await retrying(passing, once)
+        began = self._clock.monotonic()
+        try:
+            return await once()
+        except _PASSING as error:
+            # Most calls need no second try, and what counts the tries is dear.
+            failures: list[Exception] = [error]
+            left_s = _TRIES_S - (self._clock.monotonic() - began)
+            if left_s <= 0:
+                raise
+
+        async def again() -> T:
+            if failures:
+                raise failures.pop()
+            return await once()
+
+        retrying = stamina.AsyncRetryingCaller(attempts=3, timeout=left_s, wait_initial=0.2)
+        return await retrying(_PASSING, again)

@@ -11,7 +11,7 @@ from typing import Final
 
 from runner.api.errors import ApiError, Block, MoneyBlocked, ProtocolFault, about_code
 from runner.api.jsontext import Unreadable
-from runner.api.replies import Reply, complaint
+from runner.api.replies import Reply, complaint, reply_of
 from runner.api.status import AtGet, at_get, lookup
 from runner.api.wire import Entry, answer_of, states_price
 from runner.task import Answer, RemoteId, Tag
@@ -114,6 +114,28 @@ def read_fetched(reply: Reply, remote_id: str, *, tag: str | None, bare_url: boo
         if reply.envelope is None:
             fault.raw = reply.body[:MOST_KEPT_UNREAD]
         raise
+
+
+def read_delivered(body: bytes, remote_id: str, *, tag: str) -> Finished | TaskFailed | None:
+    """What the postback *body*, decompressed, says about the task posted under *tag*.
+
+    None: nothing that ends it. It is to be asked for, as if nobody had come.
+
+    Raises:
+        ProtocolFault: *body* cannot be read, or is about another task.
+    """
+    try:
+        fetched = read_fetched(
+            reply_of(200, {}, body, strict=False), remote_id, tag=tag, bare_url=False
+        )
+    except ProtocolFault:
+        raise
+    except ApiError:
+        return None
+    # A server error about a task is believed when it is said in answer to a question, too.
+    if isinstance(fetched, Finished) or (isinstance(fetched, TaskFailed) and fetched.code < 50_000):
+        return fetched
+    return None
 
 
 def _read_about(reply: Reply, remote_id: str, tag: str | None, bare_url: bool) -> Fetched:

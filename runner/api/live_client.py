@@ -13,8 +13,8 @@ from runner.api.access import Access
 from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport, PreparedPost
 from runner.api.live import LiveReply, sort_live, without_reply
 from runner.api.replies import NoReply
+from runner.api.requests import encode_post
 from runner.api.transport import Transport, always
-from runner.api.wire import encode_post
 from runner.clock import Clock, SystemClock
 from runner.task import Attempt, Gateway, Provider
 

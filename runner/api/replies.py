@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from runner.api.errors import ApiError, Unreachable, Untrusted, about_code, about_http
@@ -91,8 +92,10 @@ def number_in(header: str | None) -> int | None:
     return int(header)
 
 
+@lru_cache(maxsize=8)
 def date_in(header: str | None) -> datetime | None:
     """The moment in a ``Date`` header, UTC; None if there is none that can be read."""
+    # All replies of one second say the same.
     try:
         moment = parsedate_to_datetime(header or "")
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

@@ -1,4 +1,5 @@
-"""The API's JSON, and the only place that knows it (API.md §4; samples in ``tests/samples``).
+"""What the API's replies hold, and the only place that knows it (API.md §4; samples in
+``tests/samples``). What goes out: ``requests.py``.
 
     reply ── status_code, status_message, cost
           └─ tasks[] ── id, status_code, status_message, cost, path, data.tag
@@ -9,23 +10,15 @@ answer; fields and item types that we have no name for stay in the raw reply, wh
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from runner.api.jsontext import Unreadable, decode, decode_mended
 from runner.money import NANOS_PER_DOLLAR, nanos
-from runner.task import Answer, Attempt, Citation, RemoteId
-
-MAX_BATCH: Final = 100
-"""Tasks in one task_post (API.md §3)."""
-
-MAX_TAG: Final = 255
-"""Characters of a tag (API.md §2)."""
+from runner.task import Answer, Citation, RemoteId
 
 _MAX_ID: Final = 200
 _MAX_WORDS: Final = 500
@@ -33,38 +26,6 @@ _MAX_COUNT: Final = 2**63 - 1
 # Two thousand times the dearest answer on record (API.md §5). A run adds its prices up in 64 bits:
 # a few absurd ones would overflow the sum, and no answer could be booked any more.
 _MAX_PRICE: Final = 1_000 * NANOS_PER_DOLLAR
-
-
-def encode_post(attempts: Sequence[Attempt]) -> bytes:
-    """The body of a task_post: each attempt's object as it stands, with its tag put in.
-
-    Field values are copied byte for byte, so a number goes out exactly as it was written.
-
-    Raises:
-        ValueError: no attempts or more than 100, a tag twice, too long, or already in a body, or
-            a body that is no JSON object.
-    """
-    if not 1 <= len(attempts) <= MAX_BATCH:
-        raise ValueError(f"a call takes 1 to {MAX_BATCH} tasks, not {len(attempts)}")
-    if len({attempt.tag for attempt in attempts}) < len(attempts):
-        raise ValueError("two tasks of one call have the same tag")
-    return msgspec.json.encode([_tagged(attempt) for attempt in attempts])
-
-
-_Fields = dict[str, msgspec.Raw]
-_fields: Final = msgspec.json.Decoder(_Fields)
-
-
-def _tagged(attempt: Attempt) -> dict[str, msgspec.Raw | str]:
-    try:
-        fields = _fields.decode(attempt.body)
-    except ValueError:
-        raise ValueError(f"the request of task {attempt.task} is no JSON object") from None
-    if "tag" in fields:
-        raise ValueError(f"the request of task {attempt.task} has a tag of its own")
-    if not 1 <= len(attempt.tag) <= MAX_TAG:
-        raise ValueError(f"the tag of task {attempt.task} is not 1 to {MAX_TAG} characters long")
-    return {**fields, "tag": attempt.tag}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +170,7 @@ def _citations(sections: Iterable[Mapping[str, object]]) -> Iterator[Citation]:
                     text=_text(note.get("text")),
                     start_index=_count(note.get("start_index")),
                     end_index=_count(note.get("end_index")),
-                    extra={k: _plain(v) for k, v in note.items() if k not in _NAMED},
+                    extra={k: _plain(note[k]) for k in note if k not in _NAMED},
                 )
 
 
@@ -252,19 +213,6 @@ class Listed:
     def live(self) -> bool:
         """Whether it was a Live call: nothing can be fetched under its id (API.md §3)."""
         return self.url is not None and self.url.rstrip("/").endswith("/live")
-
-
-def encode_listing(start: datetime, end: datetime, *, offset: int, limit: int) -> bytes:
-    """The body of an ``id_list`` for tasks posted from *start* to *end*, with their parameters."""
-    window = {
-        "datetime_from": f"{start.astimezone(UTC):%Y-%m-%d %H:%M:%S} +00:00",
-        "datetime_to": f"{end.astimezone(UTC):%Y-%m-%d %H:%M:%S} +00:00",
-        "limit": limit,
-        "offset": offset,
-        "sort": "asc",
-        "include_metadata": True,
-    }
-    return msgspec.json.encode([window])
 
 
 def listed_rows(envelope: Envelope) -> list[Listed]:
@@ -389,7 +337,7 @@ def _money(value: object, *, negative: bool = False) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     try:
-        amount = nanos(Decimal(value))
+        amount = nanos(Decimal(value)) if value else 0
     except (ValueError, ArithmeticError):
         return None
     if negative:
@@ -408,8 +356,9 @@ def _remote_id(value: object) -> RemoteId | None:
 
 def _words(value: object) -> str:
     """The API's message, fit for a terminal: one line without control characters."""
-    text = value if isinstance(value, str) else ""
-    return "".join(c if c.isprintable() else " " for c in text[:_MAX_WORDS]).strip()
+    text = value[:_MAX_WORDS] if isinstance(value, str) else ""
+    fit = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return fit.strip()
 
 
 def _plain(value: object) -> object:

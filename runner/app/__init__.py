@@ -13,6 +13,7 @@ from runner.app.dry import dry_run
 from runner.app.limits import Limits
 from runner.app.loading import load_job
 from runner.app.planning import Broken, Plan, plan_job
+from runner.app.receiving import serve
 from runner.app.running import refuse_twice, retry_run, run_job, run_jobs
 from runner.app.steps import Step, collect, submit
 from runner.app.values import (
@@ -63,6 +64,7 @@ __all__ = [
     "retry_run",
     "run_job",
     "run_jobs",
+    "serve",
     "submit",
     "work",
 ]

@@ -1,6 +1,7 @@
 """The engine as a daemon: posts and collects whatever is in the store until it is stopped."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date
 from functools import partial
@@ -12,13 +13,14 @@ from runner.app.ending import reason_of
 from runner.app.gateways import needed_gateways
 from runner.app.limits import Limits
 from runner.app.opening import OwnStore, running_engine
+from runner.app.receiving import receiving
 from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
 from runner.app.steps import Step, with_store
 from runner.app.supervisor import look_ahead
 from runner.app.values import Working, WorkSummary
 from runner.errors import CredentialsRefused, Exit, RunnerError, WrongInput, gravest
 from runner.lifecycle import WAITING, State
-from runner.pipeline.engine import Engine, Posting
+from runner.pipeline.engine import Engine, Posting, Signals
 from runner.pipeline.submitter import Poster
 from runner.store.protocol import TaskStore
 from runner.store.values import RunStatus, StoreUnwritable
@@ -76,10 +78,31 @@ async def _work(
     ended_before = _ended(await own.store.counts())
     unfinished = [run.id for run in await own.store.unfinished_runs()]
     needs = await needed_gateways(own.store, unfinished, late_answers=False, clock=step.clock)
-    # A run that is loaded later may need any of them.
-    async with running_engine(
-        step.settings, own, clock=step.clock, needs=needs, welcome=tuple(Gateway)
-    ) as engine:
+    async with AsyncExitStack() as stack:
+        signals: list[Signals] = []
+        # It listens before anything is posted.
+        await stack.enter_async_context(
+            receiving(
+                step.settings,
+                own.store,
+                step.listen,
+                clock=step.clock,
+                told=step.reporter.note,
+                calls=lambda: sum(each.calls for each in signals),
+            )
+        )
+        engine = await stack.enter_async_context(
+            running_engine(
+                step.settings,
+                own,
+                clock=step.clock,
+                needs=needs,
+                # A run that is loaded later may need any of them.
+                welcome=tuple(Gateway),
+                listening=step.listen is not None,
+            )
+        )
+        signals.append(engine.signals)
         daemon = _Daemon(engine, limits, watch, drain, ended_before=ended_before)
         watch.ready()
         await run_stages(

@@ -21,6 +21,7 @@ from runner.errors import RunnerError, StoreBroken, TryLater
 from runner.failpoints import Point, hit
 from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
 from runner.pipeline.engine import Engine, Signals
+from runner.postbacks import PostbackAddress
 from runner.settings import ApiKind, Settings
 from runner.store.lock import EngineElsewhere, engine_lock
 from runner.store.mark import Mark
@@ -107,11 +108,12 @@ async def running_engine(
     clock: Clock,
     needs: Collection[Gateway] = (Gateway.DATAFORSEO,),
     welcome: Collection[Gateway] = (),
+    listening: bool = False,
 ) -> AsyncIterator[Engine]:
     """An engine on the store, ready to call the API; with ``--api sim`` it brings its own.
 
     It calls the gateways that it *needs*, and of those that are *welcome* the ones that there are
-    credentials for.
+    credentials for. *listening*: this process receives postbacks itself.
 
     Raises:
         CredentialsRefused: login, password or key of a gateway that is needed is missing.
@@ -158,6 +160,7 @@ async def running_engine(
             worker=own.worker,
             post_timeout=timedelta(seconds=settings.post_timeout_seconds),
             settle=timedelta(seconds=settings.settle_seconds),
+            postbacks=_postbacks(settings, listening=listening),
             signals=signals,
             standard=standard,
             live=live,
@@ -173,6 +176,13 @@ def _has_key(settings: Settings, gateway: Gateway, welcome: Collection[Gateway])
     except RunnerError:
         return False
     return True
+
+
+def _postbacks(settings: Settings, *, listening: bool) -> PostbackAddress | None:
+    # A rehearsal must not deliver to the receiver of the store that it rehearses for.
+    if settings.api.kind is ApiKind.SIM and not listening:
+        return None
+    return settings.receiving.address
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from runner.app.gateways import needed_gateways
 from runner.app.loading import check_inputs, queue
 from runner.app.models import check_models
 from runner.app.opening import OwnStore, own_store, running_engine
+from runner.app.receiving import receiving
 from runner.app.spending import confirm_spending
 from runner.app.starting import ceiling_of, plan_run
 from runner.app.stopping import store_may_be_full, unless_stopped
@@ -196,6 +197,17 @@ async def _open(
     own = await stack.enter_async_context(
         own_store(start.settings, wait_lock_s=options.wait_lock_s, clock=start.clock)
     )
+    # It listens before anything is posted.
+    await stack.enter_async_context(
+        receiving(
+            start.settings,
+            own.store,
+            options.listen,
+            clock=start.clock,
+            told=start.reporter.note,
+            calls=lambda: start.signals.calls if start.signals else 0,
+        )
+    )
     return own, await prepare(own.store)
 
 
@@ -261,7 +273,10 @@ async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answ
     needs = await needed_gateways(
         own.store, [part.run.id for part in parts], late_answers=late_answers, clock=start.clock
     )
-    async with running_engine(start.settings, own, clock=start.clock, needs=needs) as engine:
+    listening = parts[0].options.listen is not None
+    async with running_engine(
+        start.settings, own, clock=start.clock, needs=needs, listening=listening
+    ) as engine:
         start.signals = engine.signals
         await supervise(
             engine,

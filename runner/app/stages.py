@@ -2,7 +2,7 @@
 
 post ──── account checked ─▶ Poster · Live lane · probe of a paused account
           Live lane of AIsa, which has no account to check
-collect ─ ready list · poll ─▶ writer
+collect ─ ready list · poll ─▶ writer · inbox of what was delivered
 reconcile ─ what is in doubt: found, proven absent, or held for a person · daily audit
 """
 
@@ -16,6 +16,7 @@ from runner.app.values import StopSwitch
 from runner.pipeline.account import check_account, probe
 from runner.pipeline.audit import audit_daily
 from runner.pipeline.engine import Engine
+from runner.pipeline.inbox import have_resent, take_in
 from runner.pipeline.live import LiveLane
 from runner.pipeline.poller import poll
 from runner.pipeline.ready import watch_ready_list
@@ -28,7 +29,7 @@ from runner.task import Gateway
 
 Stage = Callable[[], Awaitable[object]]
 
-_ENDINGS_WAITING: Final = 1_000
+_ENDINGS_WAITING: Final = 300
 
 
 def to_post(engine: Engine, poster: Poster) -> list[Stage]:
@@ -56,7 +57,11 @@ def to_collect(engine: Engine) -> list[Stage]:
         engine.signals.collected = True
         return []
     to_writer, endings = anyio.create_memory_object_stream[Ending](_ENDINGS_WAITING)
+    delivered: list[Stage] = [partial(engine.unless_stopped, partial(take_in, engine))]
+    if engine.postbacks is not None:
+        delivered.append(partial(engine.unless_stopped, partial(have_resent, engine)))
     return [
+        *delivered,
         partial(engine.unless_stopped, partial(watch_ready_list, engine)),
         partial(poll, engine, to_writer),
         partial(write, engine, endings),

@@ -23,6 +23,7 @@ from runner.pipeline.submitter import Poster
 from runner.settings import Settings
 from runner.store.sqlite.store import SqliteStore
 from runner.store.values import Run, RunStatus
+from runner.web.listen import Listen
 
 Choose = Callable[[Sequence[Run]], Sequence[Run]]
 """Which of all runs are meant; raises ``WrongInput`` if none are."""
@@ -39,6 +40,8 @@ class Step:
     reporter: Reporter
     stop: StopSwitch
     wait_lock_s: float = 0.0
+    listen: Listen | None = None
+    """Where postbacks are received while it lasts; only `work` does."""
 
 
 async def submit(

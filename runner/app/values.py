@@ -13,6 +13,7 @@ from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
 from runner.reports.estimate import Range
 from runner.store.values import Decision, Run, RunStatus
+from runner.web.listen import Listen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,8 @@ class RunOptions:
     export: bool = True
     raw_cells: bool = False
     """Leave cells of a CSV that begin like formulas as they are."""
+    listen: Listen | None = None
+    """Where postbacks are received while it lasts; with several jobs, what the first one's says."""
     force: bool = False
     """Overwrite files that are not this job's own earlier exports."""
     given_budget: int | None = None

@@ -11,6 +11,7 @@ import click
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd])")
 _DURATION: Final = re.compile(rf"(?:{_PART.pattern})+")
+_ADDRESS: Final = re.compile(r"(?:\[([0-9a-fA-F:.%]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 _AMOUNT: Final = re.compile(r"\$?([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 
 
@@ -66,6 +67,24 @@ class FailureLimit(click.ParamType[Allowed]):
             return Allowed(percent=float(text.rstrip("% ")))
         message = f"{value} is neither a number of tasks nor a share: write 10 or 1%"
         raise click.BadParameter(message, ctx, param)
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """``127.0.0.1:8090``, ``localhost:0``, ``[::1]:8090``."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Host and port."""
+        if isinstance(value, tuple):
+            return value
+        found = _ADDRESS.fullmatch(str(value).strip())
+        if found is None or int(found[3]) > 65_535:
+            message = f"{value} is no address to listen on: write 127.0.0.1:8090 or [::1]:8090"
+            raise click.BadParameter(message, ctx, param)
+        return found[1] or found[2], int(found[3])
 
 
 class Dollars(click.ParamType[Decimal]):

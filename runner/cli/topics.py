@@ -222,6 +222,9 @@ counts as not set. `runner config show --origin` tells what holds and who said s
     RUNNER_CALLS_PER_MINUTE      the most calls of all kinds; default 2000
     RUNNER_HOST_ID               what this machine calls itself, for the check of copied stores
     RUNNER_ALLOW_HTTP            1 lets the password cross a network in clear
+    RUNNER_PUBLIC_URL            where the API can deliver answers; see docs/postbacks.md
+    RUNNER_SECRET                signs the addresses that it delivers to; 16 characters or more
+    RUNNER_SECRET_PREVIOUS       the secret before the last change: still accepted
     RUNNER_POST_TIMEOUT_SECONDS  how long a post may take; default 60
     RUNNER_SETTLE_SECONDS        how long a doubtful post is left alone; default 900
 
@@ -230,7 +233,8 @@ counts as not set. `runner config show --origin` tells what holds and who said s
 The workspace is the nearest folder upwards that has a runner.toml, else the current folder. In
 runner.toml the settings are called as above, in small letters and without DATAFORSEO_ or RUNNER_:
 login, password_file, base_url, aisa_base_url, aisa_api_key_file, store, calls_per_minute,
-post_timeout_seconds, settle_seconds. The password and the key themselves may not stand there.
+post_timeout_seconds, settle_seconds, public_url. The password, the key and the secrets themselves
+may not stand there.
 
 With --api sim and --api sandbox the store gets a name of its own, such as runner-sim.db, so that a
 rehearsal never mixes with answers that were paid for; --store FILE goes before that.

@@ -261,6 +261,16 @@ COMMANDS: Final = (
         codes=(Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
+        name="serve",
+        group="serve",
+        summary="receive the answers that the API delivers by itself; metrics beside it",
+        examples=(
+            "runner serve --listen 127.0.0.1:8090",
+            "runner serve --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem",
+        ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
         name="simulate",
         group="serve",
         summary="a stand-in for the API on this machine; nothing costs anything",

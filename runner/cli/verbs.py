@@ -8,7 +8,7 @@ from typing import Any, Final, TypedDict, TypeVar
 
 import click
 
-from runner.cli.kinds import Allowed, Dollars, Duration, FailureLimit
+from runner.cli.kinds import Address, Allowed, Dollars, Duration, FailureLimit
 from runner.cli.shared import shared_options
 from runner.cli.tree import BY_NAME, Verb
 from runner.errors import Exit
@@ -47,6 +47,14 @@ class DataOptions(TypedDict):
     column: str | None
     encoding: str | None
     delimiter: str | None
+
+
+class ListenOptions(TypedDict):
+    """Where to receive what the API delivers by itself."""
+
+    listen: tuple[str, int] | None
+    tls_cert: Path | None
+    tls_key: Path | None
 
 
 class SendingOptions(TypedDict):
@@ -135,6 +143,23 @@ _SENDING: Final = (
 )
 
 
+_LISTEN: Final = (
+    _Given(
+        ("--listen",),
+        {
+            "type": Address(),
+            "metavar": "HOST:PORT",
+            "help": "Receive postbacks there, beside /metrics and /healthz.",
+        },
+    ),
+    _Given(
+        ("--tls-cert",),
+        {"type": PATH, "metavar": "FILE", "help": "Listen with TLS: the certificate chain, PEM."},
+    ),
+    _Given(("--tls-key",), {"type": PATH, "metavar": "FILE", "help": "Its key, PEM."}),
+)
+
+
 wait_lock_option: Final = click.option(
     "--wait-lock",
     type=Duration(),
@@ -161,3 +186,4 @@ def _with(options: tuple[_Given, ...]) -> Callable[[F], F]:
 
 data_options: Final = _with(_DATA)
 sending_options: Final = _with(_SENDING)
+listen_options: Final = _with(_LISTEN)

@@ -38,6 +38,9 @@ _LETTER_OR_DIGIT: Final = re.compile(r"\w")
 _INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FLAGS: Final = {"true": True, "false": False}
+_WITH_CHAIN: Final = b"[true]"
+_WITHOUT: Final = b"[false]"
+"""What rows without parameter cells of their own are known as among the plans."""
 _CELL_INDEX: Final = re.compile(r"\[(\d+)\]")
 
 
@@ -218,9 +221,12 @@ class Expander:
         return ENCODER.encode(chain)
 
     def _plan(self, cells: Mapping[str, object], *, with_chain: bool) -> _Plan:
-        values = [get_path(cells, column) for column in self._overriding]
-        values = [None if isinstance(value, Miss) else value for value in values]
-        known_as = ENCODER.encode([with_chain, *values])
+        values: list[object] = []
+        known_as = _WITH_CHAIN if with_chain else _WITHOUT
+        if self._overriding:
+            found = [get_path(cells, column) for column in self._overriding]
+            values = [None if isinstance(value, Miss) else value for value in found]
+            known_as = ENCODER.encode([with_chain, *values])
         plan = self._plans.get(known_as)
         if plan is None:
             if len(self._plans) >= _CACHED_PLANS:

@@ -54,11 +54,10 @@ class ConflictFinder:
 
     def add(self, row: InputRow) -> None:
         """Take note of *row*; rows come in the order of the input."""
-        asked = hashlib.blake2b(digest_size=16)
-        for ask in row.asks:
-            asked.update(ask.body)
+        bodies = b"".join([ask.body for ask in row.asks])
+        asked = hashlib.blake2b(bodies, digest_size=16).digest()
         self._buckets[row.key[0] % _BUCKETS].write(
-            _RECORD.pack(row.key, asked.digest(), row.position, row.line)
+            _RECORD.pack(row.key, asked, row.position, row.line)
         )
 
     def conflicts(self) -> Iterator[Conflict]:
@@ -66,8 +65,7 @@ class ConflictFinder:
         for bucket in self._buckets:
             bucket.seek(0)
             first: dict[bytes, tuple[bytes, int, int]] = {}
-            while record := bucket.read(_RECORD.size):
-                key, asked, position, line = _RECORD.unpack(record)
+            for key, asked, position, line in _RECORD.iter_unpack(bucket.read()):
                 first_asked, *before = first.setdefault(key, (asked, position, line))
                 if asked != first_asked:
                     yield Conflict(position, line, *before)

@@ -14,6 +14,8 @@ from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.pacing import Pacer, Priority
 from runner.pipeline.api_time import ApiTime, Heard
+from runner.pipeline.planner import Planner
+from runner.postbacks import PostbackAddress
 from runner.store.protocol import TaskStore
 from runner.store.values import Balance, Ceiling, Idle, Run
 from runner.task import Endpoint, Gateway, Method
@@ -238,7 +240,11 @@ class Engine:
     worker: int
     post_timeout: timedelta
     settle: timedelta = SETTLE
+    postbacks: PostbackAddress | None = None
+    """Where the API is asked to deliver answers; None: they are only asked for."""
     signals: Signals = field(default_factory=Signals)
+    planner: Planner = field(default_factory=Planner)
+    """What this process has learned about when answers come; Standard ones only."""
     standard: bool = True
     """Whether DataForSEO is called at all in this start: for posts, fetches and its account."""
     live: Mapping[Gateway, LiveGateway] = field(default_factory=dict)

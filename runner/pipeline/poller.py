@@ -13,7 +13,7 @@ from typing import Final
 
 import anyio
 import structlog
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 
 from runner.api.errors import ApiError, MoneyBlocked, ProtocolFault, RateLimited
 from runner.api.fetching import (
@@ -32,8 +32,11 @@ from runner.lifecycle import Reason
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence, final_charge
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
+from runner.pipeline.claimed import Claimed
 from runner.pipeline.engine import Engine
 from runner.pipeline.packing import packed
+from runner.pipeline.planner import next_ask
+from runner.store.planning import Kind
 from runner.store.values import (
     Answered,
     Ending,
@@ -46,7 +49,6 @@ from runner.store.values import (
 from runner.windows import (
     is_timeout,
     near_window_end,
-    next_poll,
     overdue,
     result_lost,
 )
@@ -67,6 +69,8 @@ _FEWEST_CLAIMS: Final = 8
 _MOST_CLAIMS: Final = 200
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_LOOK_S: Final = 1.0
+_LINE: Final = 8
+"""Callers in line for a call below which calls are idle, or about to be."""
 _WITHHELD_AGAIN: Final = timedelta(minutes=10)
 _VAIN_BASE_S: Final = 5.0
 _VAIN_CAP_S: Final = 120.0
@@ -77,17 +81,17 @@ _ORIGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 async def poll(engine: Engine, endings: MemoryObjectSendStream[Ending]) -> None:
     """Ask for what is due until the engine is stopped."""
-    claimed, to_fetch = anyio.create_memory_object_stream[Posted]()
-    async with endings, claimed, to_fetch, anyio.create_task_group() as group:
+    claimed = Claimed()
+    async with endings, anyio.create_task_group() as group:
         for _ in range(FETCHERS):
-            group.start_soon(_fetch_in_turn, engine, to_fetch, endings)
+            group.start_soon(_fetch_in_turn, engine, claimed, endings)
         group.start_soon(_claim_in_turn, engine, claimed)
         await engine.signals.stopping.wait()
         # A fetch that is given up costs nothing: the task is asked for again at the next start.
         group.cancel_scope.cancel()
 
 
-async def _claim_in_turn(engine: Engine, claimed: MemoryObjectSendStream[Posted]) -> None:
+async def _claim_in_turn(engine: Engine, claimed: Claimed) -> None:
     """Keep the fetchers supplied, claiming no more than they can fetch in some seconds."""
     wait_s = _LOOK_AGAIN_S
     wall = WallClock(engine)
@@ -95,8 +99,10 @@ async def _claim_in_turn(engine: Engine, claimed: MemoryObjectSendStream[Posted]
         await wall.look()
         wanted = claims_wanted(engine)
         taken = await claim(engine, wanted)
-        for task in taken:
-            await claimed.send(task)
+        # The next are claimed while the last of these still wait: fetchers never stand idle for it.
+        await claimed.put(taken, left=wanted // 2)
+        if len(taken) < wanted and await guess(engine, wanted):
+            continue
         wait_s = _LOOK_AGAIN_S if taken else min(wait_s * 1.5, _LONGEST_LOOK_S)
         if engine.signals.unreachable is not None:
             # One at a time, until somebody is there again.
@@ -142,13 +148,19 @@ def claims_wanted(engine: Engine) -> int:
 async def claim(engine: Engine, wanted: int) -> list[Posted]:
     """Lease up to *wanted* tasks that are due to be asked for; they count as under way."""
     signals = engine.signals
+    # Of asks by age none while what waits is being moved to its checkpoints.
+    trust, now_s = engine.planner.trust, engine.clock.monotonic()
+    trusting = trust.holds(now_s) and not signals.list_trusted
+    most = 0 if trusting else trust.asks_by_age(SPECULATIVE, now_s)
+    by_age = max(0, most - signals.speculative)
     # The store gives ready ones first.
-    limit = min(wanted, signals.listed + SPECULATIVE - signals.speculative)
+    limit = min(wanted, signals.listed + by_age)
     if signals.debts or limit <= 0:
         return []
     # Whether the list was gone through before the look: what it finds meanwhile may be missed.
     list_asked = signals.list_asked
-    in_line = timedelta(minutes=2 * (FETCHERS + limit) / engine.pacer.calls_per_minute)
+    before = FETCHERS + wanted // 2
+    in_line = timedelta(minutes=2 * (before + limit) / engine.pacer.calls_per_minute)
     try:
         taken = await engine.store.take_posted(
             limit, worker=engine.worker, now=engine.clock.now(), lease=LEASE + in_line
@@ -167,19 +179,41 @@ async def claim(engine: Engine, wanted: int) -> list[Posted]:
     return taken
 
 
+async def guess(engine: Engine, wanted: int) -> int:
+    """While calls are idle and a list is too full to show all, make due what has probably finished
+    too; returns how many tasks."""
+    older = engine.planner.likely_done(engine.clock.now())
+    most = engine.planner.guesses(wanted)
+    idle = engine.pacer.waiting < _LINE and engine.signals.unreachable is None
+    if not (older and most and idle) or engine.signals.debts:
+        return 0
+    try:
+        return await engine.store.hasten(most, older=older, now=engine.clock.now())
+    except StoreUnwritable as error:
+        engine.signals.unwritable = error
+        return 0
+
+
 async def _fetch_in_turn(
-    engine: Engine,
-    claimed: MemoryObjectReceiveStream[Posted],
-    endings: MemoryObjectSendStream[Ending],
+    engine: Engine, claimed: Claimed, endings: MemoryObjectSendStream[Ending]
 ) -> None:
-    async for task in claimed:
+    while True:
+        task = await claimed.take()
         ending = await fetch(engine, task)
         engine.signals.speculative -= not task.ready
         try:
-            await endings.send(ending)
+            await _hand_on(endings, ending)
         except anyio.BrokenResourceError:
             # The writer has failed, and says so itself.
             return
+
+
+async def _hand_on(endings: MemoryObjectSendStream[Ending], ending: Ending) -> None:
+    try:
+        # Mostly there is room, and to wait for it all the same would cost a turn of the loop.
+        endings.send_nowait(ending)
+    except anyio.WouldBlock:
+        await endings.send(ending)
 
 
 async def fetch(engine: Engine, task: Posted) -> Ending:
@@ -196,7 +230,35 @@ async def fetch(engine: Engine, task: Posted) -> Ending:
         return _asked_in_vain(engine, task, error)
     hit(Point.ANSWER_CAME)
     heard(engine)
+    _learn(engine, task, fetched)
     return ending_of(engine, task, fetched, engine.clock.now())
+
+
+def _learn(engine: Engine, task: Posted, fetched: Fetched) -> None:
+    """Tell the planner whether the call was worth it, and how long the answer took."""
+    planner = engine.planner
+    if isinstance(fetched, Running) and not task.ready:
+        planner.note_vain(_kind(task), engine.clock.monotonic())
+    elif isinstance(fetched, TaskFailed):
+        planner.note_answer(_kind(task), None)
+    elif isinstance(fetched, Finished):
+        answered_at = fetched.answer.answered_at if fetched.answer else None
+        if answered_at is None:
+            planner.note_answer(_kind(task), None)
+            return
+        planner.note_answer(_kind(task), answered_at - (task.posted_api or task.posted_at))
+        now = engine.clock.now()
+        # A task that was asked for before may have been handed over then, and is listed no more.
+        if not (task.ready or task.postback or task.polls) and planner.lists.should_have_shown(
+            task.endpoint.provider,
+            finished_at=now - ((engine.api_now() or now) - answered_at),
+            claimed_at=task.claimed_at,
+        ):
+            planner.trust.note_missed()
+
+
+def _kind(task: Posted) -> Kind:
+    return Kind(str(task.endpoint), task.model)
 
 
 def _age(engine: Engine, task: Posted) -> timedelta | None:
@@ -247,11 +309,11 @@ def _asked_in_vain(engine: Engine, task: Posted, error: ApiError) -> StillRunnin
 def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> Ending:
     """What *fetched* means for *task* at *now*, by our clock; the API's windows are measured by
     its own, and without that none of them ends anything that the API has not ended."""
+    if isinstance(fetched, Finished):
+        return _answered(task, fetched)
     posted_at = _posted_at(engine, task, now)
     known = engine.api_now() is not None
     match fetched:
-        case Finished():
-            return _answered(task, fetched)
         case TaskFailed(code=code, message=message, raw=raw, cost_nanousd=cost):
             timed_out = is_timeout(posted_at, now)
             # A last try is one after which the policy allows no other.
@@ -289,11 +351,12 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
             return StillRunning(
                 task=task.task,
                 attempt=task.attempt,
-                ask_again_at=next_poll(
+                ask_again_at=next_ask(
                     posted_at=posted_at,
                     now=now,
                     interval=_interval(posted_at, now),
-                    list_trusted=engine.signals.list_trusted,
+                    list_trusted=engine.signals.list_trusted or task.postback,
+                    curve=engine.planner.curve(_kind(task)),
                 ),
             )
 

@@ -17,69 +17,57 @@ from runner.api.wire import Ready
 from runner.failpoints import Point, hit
 from runner.pipeline.account import heard, heed, silence_wait_s
 from runner.pipeline.engine import Engine
+from runner.pipeline.planner import FULL, Trust
 from runner.store.values import StoreUnwritable
 from runner.task import Provider, Tag
 
 log = structlog.get_logger()
 
-FULL: Final = 1_000
-"""Ids in one reply; a list of that length may hide others (API.md §3)."""
-
-LATELY_S: Final = 15 * 60.0
-"""How long the list is trusted after it has shown a task of ours."""
-
-_PER_CALL_S: Final = 3.3
-"""So much time for each call of a round: 19 a minute would be one every 3.2 s."""
-_LATEST_S: Final = 15.0
-_FIRST_ROUNDS_S: Final = (2.0, 4.0)
-"""The first rounds follow sooner, for runs that are over in a minute."""
 _IDLE_S: Final = 0.5
-
-
-class Trust:
-    """Whether age-based asking may wait for its checkpoints."""
-
-    def __init__(self) -> None:
-        self._seen_ours_at: float | None = None
-        self._good: dict[Provider, bool] = {}
-
-    def begin_round(self, providers: Sequence[Provider]) -> None:
-        """Forget what was said of providers that nothing waits for any more."""
-        self._good = {p: good for p, good in self._good.items() if p in providers}
-
-    def note(self, provider: Provider, *, good: bool, ours: int, now_s: float) -> None:
-        """One call of the list: whether it answered with room to spare, how many were ours."""
-        self._good[provider] = good
-        if ours:
-            self._seen_ours_at = now_s
-
-    def holds(self, now_s: float) -> bool:
-        """Whether the list can be relied on at *now_s* (monotonic seconds)."""
-        seen = self._seen_ours_at
-        return all(self._good.values()) and seen is not None and now_s - seen <= LATELY_S
+_LOOK_S: Final = 1.0
+"""How soon a change of the trust, or new providers, are noticed between two calls."""
 
 
 async def watch_ready_list(engine: Engine) -> None:
-    """Ask for the list of each provider in turn for as long as tasks of it wait."""
-    trust = Trust()
-    first_rounds = iter(_FIRST_ROUNDS_S)
-    wait_s = 0.0
+    """Ask for the lists of providers while tasks of theirs wait, as the planner has it."""
+    planner, clock = engine.planner, engine.clock
+    try:
+        planner.learned(await engine.store.curves())
+    except StoreUnwritable as error:
+        log.warning("ready.curves_not_read", error=error.what)
     while not engine.signals.stopping.is_set():
         providers = await _providers(engine)
-        trust.begin_round(providers)
-        found = 0
-        for provider in providers:
-            found += await ask_list(engine, provider, trust)
-            await _apply(engine, trust)
-        engine.signals.list_asked = True
-        if not providers:
+        planner.trust.begin_round(providers)
+        await _apply(engine, planner.trust)
+        engine.signals.list_asked |= planner.lists.asked(providers)
+        backlog_s = 60.0 * engine.signals.listed / engine.pacer.calls_per_minute
+        coming = planner.lists.next(providers, clock.monotonic(), backlog_s=backlog_s)
+        if coming is None:
             await engine.rest(_IDLE_S)
             continue
-        soonest_s = _PER_CALL_S * len(providers)
-        latest_s = max(_LATEST_S, soonest_s)
-        wait_s = soonest_s if found else min(max(soonest_s, wait_s * 1.3), latest_s)
-        silence_s = silence_wait_s(engine)
-        await engine.rest(max(next(first_rounds, wait_s), silence_s))
+        provider, wait_s = coming
+        if wait_s > 0:
+            await _probe(engine)
+            await engine.rest(min(wait_s, _LOOK_S))
+            continue
+        await ask_list(engine, provider, planner.trust)
+        if silence_s := silence_wait_s(engine):
+            await engine.rest(silence_s)
+
+
+async def _probe(engine: Engine) -> None:
+    """Have one task asked for by its id when nothing has spoken for the list for a while."""
+    planner, now = engine.planner, engine.clock.now()
+    wanted = planner.trust.wants_probe(engine.clock.monotonic())
+    if not (wanted and engine.signals.list_trusted) or engine.signals.speculative:
+        return
+    older = dict.fromkeys(planner.curves, now)
+    try:
+        # From 6 h of age on every task has been asked for; one that still runs says as much.
+        if not await engine.store.hasten(1, older=older, now=now):
+            await engine.store.hasten(1, older=older, now=now, again=True)
+    except StoreUnwritable as error:
+        log.warning("ready.not_written", error=error.what)
 
 
 async def _providers(engine: Engine) -> list[Provider]:
@@ -96,16 +84,22 @@ async def ask_list(engine: Engine, provider: Provider, trust: Trust) -> int:
         rows = await engine.api.tasks_ready(provider)
     except ApiError as error:
         heed(engine, error)
-        trust.note(provider, good=False, ours=0, now_s=engine.clock.monotonic())
+        now_s = engine.clock.monotonic()
+        trust.note(provider, good=False, ours=0, now_s=now_s)
+        engine.planner.lists.note(provider, ids=0, found=0, at_s=now_s, now=None)
         return 0
     heard(engine)
+    at_s, answered_at = engine.clock.monotonic(), engine.clock.now()
+    lists = engine.planner.lists
     tags = our_tags(rows)
     try:
         found = await engine.store.mark_ready(tags, now=engine.clock.now()) if tags else 0
     except StoreUnwritable as error:
         engine.signals.unwritable = error
         log.warning("ready.not_written", error=error.what)
+        lists.note(provider, ids=0, found=0, at_s=at_s, now=None)
         return 0
+    lists.note(provider, ids=len(rows), found=found, at_s=at_s, now=answered_at)
     if found:
         hit(Point.READY_MARKED)
     engine.signals.listed += found

@@ -29,7 +29,17 @@ from runner.pipeline.engine import Engine, Posting, Quota
 from runner.pipeline.intents import STALE_S, Turns, due_at_once, patience, save
 from runner.store.reconciling import Sighting
 from runner.store.values import Idle, StoreUnwritable
-from runner.task import Accepted, Attempt, Batch, Endpoint, Lost, NotTaken, Outcome, Refused
+from runner.task import (
+    Accepted,
+    Attempt,
+    Batch,
+    Endpoint,
+    Lost,
+    Method,
+    NotTaken,
+    Outcome,
+    Refused,
+)
 
 log = structlog.get_logger()
 
@@ -174,9 +184,11 @@ class Poster:
     async def _intend_for(self, posting: Posting, target: int, endpoint: Endpoint) -> Intent | Idle:
         engine = self._engine
         prepared: list[tuple[PreparedPost, float]] = []
+        standard = endpoint.method is Method.STANDARD
+        deliver_to = engine.postbacks.url_for if engine.postbacks and standard else None
 
         def seal(attempts: tuple[Attempt, ...]) -> str:
-            post = engine.api.prepare(endpoint.provider, attempts)
+            post = engine.api.prepare(endpoint.provider, attempts, postback_url=deliver_to)
             prepared.append((post, engine.clock.monotonic()))
             return post.sha256
 
@@ -196,6 +208,7 @@ class Poster:
                 patience=patience(engine.post_timeout),
                 ceiling=engine.ceiling(posting),
                 api_time=engine.api_now(),
+                postback=deliver_to is not None,
                 seal=seal,
             )
             begun = 0 if isinstance(batch, Idle) else len(batch.attempts)

@@ -4,6 +4,7 @@ A transaction is a sync of the disk: grouped, the disk sees some tens of them a 
 however many answers come.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -17,12 +18,15 @@ from runner.store.values import Answered, Ending, RemotelyFailed, ResultGone, St
 
 log = structlog.get_logger()
 
-MOST: Final = 500
+MOST: Final = 300
 """Endings in one transaction."""
 
 LINGER_S: Final = 0.5
 """How long the first ending of a transaction waits for others. Lost in a crash, it is fetched
 again, for nothing."""
+
+KEEP_CURVES_S: Final = 10.0
+"""How often what was learned about when answers come is kept, and once more at the end."""
 
 _STEP_S: Final = 0.05
 _AGAIN_CAP_S: Final = 5.0
@@ -30,13 +34,31 @@ _AGAIN_CAP_S: Final = 5.0
 
 async def write(engine: Engine, endings: MemoryObjectReceiveStream[Ending]) -> None:
     """Store endings until their senders are gone."""
+    kept_at = engine.clock.monotonic()
     async with endings:
         while True:
             try:
                 first = await endings.receive()
             except EndOfStream:
-                return
+                break
             await store_group(engine, await _gather(engine, first, endings))
+            if engine.clock.monotonic() >= kept_at + KEEP_CURVES_S:
+                await keep_curves(engine)
+                kept_at = engine.clock.monotonic()
+    await keep_curves(engine)
+
+
+async def keep_curves(engine: Engine) -> None:
+    """Keep what the planner has learned; lost, it would only be learned again."""
+    changed = engine.planner.to_keep()
+    if not changed:
+        return
+    try:
+        await engine.store.keep_curves(changed, now=engine.clock.now())
+    except StoreUnwritable as error:
+        log.warning("writer.curves_not_kept", error=error.what)
+    else:
+        engine.planner.kept(changed)
 
 
 async def _gather(
@@ -57,15 +79,16 @@ async def _gather(
     return group
 
 
-async def store_group(engine: Engine, group: list[Ending]) -> None:
-    """Store *group*, however long that takes: nothing new is posted or claimed meanwhile.
+async def store_group(engine: Engine, group: list[Ending], letters: Sequence[int] = ()) -> None:
+    """Store *group*, however long that takes: nothing new is posted or claimed meanwhile. The
+    *letters* of the inbox that it came with go in the same transaction.
 
     When the engine is asked to stop it is given up instead: asking again is free.
     """
     signals = engine.signals
     wait_s, owing = 0.5, False
     try:
-        while not await _booked(engine, group):
+        while not await _booked(engine, group, letters):
             if signals.stopping.is_set():
                 log.warning("writer.answers_given_up", answers=len(group))
                 return
@@ -80,10 +103,10 @@ async def store_group(engine: Engine, group: list[Ending]) -> None:
     _report(group)
 
 
-async def _booked(engine: Engine, group: list[Ending]) -> bool:
+async def _booked(engine: Engine, group: list[Ending], letters: Sequence[int]) -> bool:
     try:
         hit(Point.BOOK_BEFORE)
-        await engine.store.book(group, now=engine.clock.now())
+        await engine.store.book(group, letters=letters, now=engine.clock.now())
         hit(Point.BOOK_DURABLE)
     except StoreUnwritable as error:
         engine.signals.unwritable = error

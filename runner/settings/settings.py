@@ -1,7 +1,7 @@
 """The settings of one start of runner: read once, checked at once, then only looked at."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -28,6 +28,7 @@ from runner.settings.endpoint import (
     api_named,
     speaks_clear_text,
 )
+from runner.settings.receiving import Receiving, find_receiving
 from runner.settings.sources import NAMES, Given, Sources, Wrong, shown
 
 CALLS_PER_MINUTE: Final = (1, 100_000)
@@ -66,6 +67,8 @@ class Settings:
     """What this host calls itself, for the check that a store was not copied; None: not said."""
     warnings: tuple[str, ...] = ()
     """What a person should hear once, though nothing is refused for it."""
+    receiving: Receiving = field(default_factory=Receiving)
+    """Where the API delivers answers by itself, if anywhere."""
     found: Found = field(default_factory=Found, repr=False)
     found_aisa: FoundKey = field(default_factory=FoundKey, repr=False)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -98,12 +101,22 @@ class Settings:
         timeout = reader.get("post_timeout_seconds", _seconds(POST_TIMEOUT_SECONDS), default=60.0)
         settle = reader.get("settle_seconds", _seconds(SETTLE_SECONDS), default=900.0)
         host_id = reader.get("host_id", _host_id, default=None)
+        receiving, wrong = find_receiving(sources)
+        reader.add_wrong(wrong)
         reader.raise_if_wrong()
         found = find_credentials(sources)
         found_aisa = find_aisa_key(sources)
-        for key in ("login", "password", "password_file", "aisa_api_key", "aisa_api_key_file"):
+        for key in (
+            *("login", "password", "password_file", "aisa_api_key", "aisa_api_key_file"),
+            *("public_url", "secret", "secret_previous"),
+        ):
             reader.note_origin(key)
-        warnings = [*sources.misspelt(), *found.warnings, *found_aisa.warnings]
+        warnings = [
+            *sources.misspelt(),
+            *found.warnings,
+            *found_aisa.warnings,
+            *receiving.warnings,
+        ]
         if aisa and speaks_clear_text(Api(ApiKind.URL, aisa)):
             warnings.append(f"{aisa} is not encrypted: the AIsa key travels in clear")
         if speaks_clear_text(api):
@@ -118,6 +131,7 @@ class Settings:
             settle_seconds=settle,
             allow_http=allow_http,
             host_id=host_id,
+            receiving=receiving,
             warnings=tuple(warnings),
             found=found,
             found_aisa=found_aisa,
@@ -181,10 +195,10 @@ class Settings:
     def secrets(self) -> frozenset[str]:
         """Every text that no output may show, for the log's masker; usable or not."""
         login, password = self.found.login or "", self.found.password
-        key = self.found_aisa.secrets()
+        others = self.found_aisa.secrets() | self.receiving.secrets()
         if not password:
-            return frozenset(key | ({login} if worth_hiding(login) else set()))
-        return frozenset(key | Credentials(login, password).secrets())
+            return frozenset(others | ({login} if worth_hiding(login) else set()))
+        return frozenset(others | Credentials(login, password).secrets())
 
 
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
@@ -205,6 +219,10 @@ class _Reader:
         self.sources = sources
         self.origins: dict[str, str] = {}
         self._wrong: list[Wrong] = list(sources.wrong)
+
+    def add_wrong(self, wrong: Sequence[Wrong]) -> None:
+        """Mistakes that were found elsewhere, to be told with the others."""
+        self._wrong += wrong
 
     def note_origin(self, key: str) -> Given | None:
         """The value of *key*; its origin is kept."""

@@ -63,6 +63,19 @@ NAMES: Final = (
         ("RUNNER_ALLOW_HTTP",),
         not_in_file="sending a password in clear is said for each machine, by RUNNER_ALLOW_HTTP",
     ),
+    Name("public_url", ("RUNNER_PUBLIC_URL",)),
+    Name(
+        "secret",
+        ("RUNNER_SECRET",),
+        not_in_file="this file is copied and committed, and a secret must not be; set "
+        "RUNNER_SECRET",
+    ),
+    Name(
+        "secret_previous",
+        ("RUNNER_SECRET_PREVIOUS",),
+        not_in_file="this file is copied and committed, and a secret must not be; set "
+        "RUNNER_SECRET_PREVIOUS",
+    ),
     Name(
         "host_id",
         ("RUNNER_HOST_ID",),

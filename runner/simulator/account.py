@@ -19,12 +19,12 @@ from random import Random
 from typing import Final, Self
 
 from runner.clock import Clock, from_ms, to_ms
-from runner.money import ADVANCE, BASE_PRICE_LIVE, BASE_PRICE_STANDARD
+from runner.money import BASE_PRICE_LIVE
 from runner.simulator.answers import bill_for, result_for
 from runner.simulator.calls import STANDARD_PROVIDERS, CallKind, Json
+from runner.simulator.charges import LIVE_TIMEOUT, charge_of
 from runner.simulator.faults import Fault, Faults, Strike
 from runner.simulator.ledger import (
-    BASE_PRICES,
     COMPLETION_WINDOW_MS,
     KEEP_WINDOW_MS,
     LIVE_WINDOW_MS,
@@ -35,16 +35,13 @@ from runner.simulator.ledger import (
     RemoteTask,
 )
 from runner.simulator.limits import CallLog, OpenCalls
-from runner.simulator.records import Collected, Deposited, Posted, Record
-from runner.simulator.scenario import FailureCharge, Place, Scenario
+from runner.simulator.records import Collected, Delivered, Deposited, Posted, Record
+from runner.simulator.scenario import Place, Scenario
 from runner.simulator.validation import Refusal, refusal_of
 from runner.task import Gateway, Method, Provider
 
 MAX_TASKS: Final = 100
 """Tasks that one post may carry (API.md §3)."""
-
-LIVE_TIMEOUT: Final = 50401
-"""What a Live call that has run for 120 s ends with (API.md §5)."""
 
 READY_LIMIT: Final = 1000
 """Ids that ``tasks_ready`` shows at most (API.md §3)."""
@@ -105,6 +102,7 @@ class Account:
         self._tasks: dict[str, RemoteTask] = {}
         self._running: list[tuple[int, int]] = []
         self._ready: dict[Provider, dict[str, RemoteTask]] = {p: {} for p in STANDARD_PROVIDERS}
+        self._outbox: dict[str, RemoteTask] = {}
         self._now_ms = 0
 
     def __enter__(self) -> Self:
@@ -140,6 +138,10 @@ class Account:
                 task = self._tasks[task_id]
                 self._ready[task.provider].pop(task_id, None)
                 self.ledger.collect(task)
+                self._now_ms = max(self._now_ms, at_ms)
+            case Delivered(task_id, at_ms, taken):
+                self._settle(at_ms)
+                self._deliver(self._tasks[task_id], taken)
                 self._now_ms = max(self._now_ms, at_ms)
             case Deposited(amount, at_ms):
                 self.ledger.deposit(amount)
@@ -177,7 +179,43 @@ class Account:
             self.ledger.settle(task)
             if task.method is Method.LIVE:
                 continue
-            if task.code == OK or self.scenario.ready_lists_failures:
+            if task.postback_url is not None:
+                # What is delivered never shows on the ready list (API.md §6).
+                self._outbox[task.id] = task
+            elif task.code == OK or self.scenario.ready_lists_failures:
+                self._ready[task.provider][task.id] = task
+
+    # Postbacks
+
+    def to_deliver(self, limit: int) -> list[RemoteTask]:
+        """Ended tasks whose postback is due, at most *limit*; each is given out once."""
+        self.now_ms()
+        chosen = [task for task, _ in zip(self._outbox.values(), range(limit), strict=False)]
+        for task in chosen:
+            del self._outbox[task.id]
+        return chosen
+
+    def delivered(self, task: RemoteTask, *, taken: bool) -> None:
+        """Note how the one delivery of *task* went: what was not taken goes to the ready list."""
+        self._commit(Delivered(task.id, self.now_ms(), taken))
+
+    def resend(self, task_id: str) -> bool:
+        """Send the postback of an ended task once more; False if there is none."""
+        task = self.find(task_id)
+        if task is None or task.postback_url is None or not task.ended(self._now_ms):
+            return False
+        self._outbox[task.id] = task
+        return True
+
+    def _deliver(self, task: RemoteTask, taken: bool) -> None:
+        self._outbox.pop(task.id, None)
+        if taken:
+            self._ready[task.provider].pop(task.id, None)
+            self.ledger.totals.delivered += 1
+            self.ledger.collect(task)
+        else:
+            self.ledger.totals.undelivered += 1
+            if not task.collected:
                 self._ready[task.provider][task.id] = task
 
     # Posting
@@ -272,8 +310,7 @@ class Account:
         task_id = self.new_id()
         finish_ms, code = self._end(now_ms, strike, method)
         spent = bill_for(self.seed, task_id, provider, request).money_spent
-        late = finish_ms >= now_ms + COMPLETION_WINDOW_MS
-        charged = code == OK or self._unheard(code, method)
+        timed_out = finish_ms >= now_ms + COMPLETION_WINDOW_MS
         return RemoteTask(
             id=task_id,
             provider=provider,
@@ -284,11 +321,10 @@ class Account:
             posted_ms=now_ms,
             finish_ms=finish_ms,
             code=code,
-            charge=spent + BASE_PRICES[method]
-            if charged
-            else self._charge_of_failure(late, method),
+            charge=charge_of(self.scenario, code, method, spent=spent, timed_out=timed_out),
             method=method,
             gateway=gateway,
+            postback_url=request.get("postback_url") if method is Method.STANDARD else None,
         )
 
     def _end(self, now_ms: int, strike: Strike | None, method: Method) -> tuple[int, int]:
@@ -311,22 +347,6 @@ class Account:
             ordered = strike.code if strike else None
             return finish_ms, ordered or self._rng.choice(scenario.error_codes)
         return finish_ms, OK
-
-    def _unheard(self, code: int, method: Method) -> bool:
-        """Whether the model answered, and is paid, though the API gave up waiting for it."""
-        live = method is Method.LIVE
-        return live and code == LIVE_TIMEOUT and self.scenario.live_timeout_charged
-
-    def _charge_of_failure(self, timed_out: bool, method: Method) -> int:
-        if method is Method.LIVE:
-            free = self.scenario.failure_charge is FailureCharge.NOTHING
-            return 0 if free else BASE_PRICE_LIVE
-        match self.scenario.failure_charge:
-            case FailureCharge.NOTHING:
-                return 0
-            case FailureCharge.ADVANCE if not timed_out:
-                return ADVANCE + BASE_PRICE_STANDARD
-        return BASE_PRICE_STANDARD
 
     def _happens(self, rate: float) -> bool:
         return rate > 0 and self._rng.random() < rate

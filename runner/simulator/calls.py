@@ -28,6 +28,7 @@ class CallKind(StrEnum):
     ID_LIST = "id_list"
     USER_DATA = "user_data"
     LIVE = "live"
+    WEBHOOK_RESEND = "webhook_resend"
     OTHER = "other"
     """A path that the API does not have."""
 
@@ -86,6 +87,8 @@ def _recognise(method: str, parts: tuple[str, ...]) -> tuple[CallKind, Provider 
     match (method, parts):
         case ("GET", ("v3", "appendix", "user_data")):
             return CallKind.USER_DATA, None, ""
+        case ("POST", ("v3", "appendix", "webhook_resend")):
+            return CallKind.WEBHOOK_RESEND, None, ""
         case ("POST", ("v3", "ai_optimization", "id_list")):
             return CallKind.ID_LIST, None, ""
         case (_, ("v3", "ai_optimization", name, "llm_responses", *rest)) if name in _PROVIDERS:

@@ -11,7 +11,7 @@ from typing import Final
 from runner.clock import from_ms
 from runner.money import ADVANCE
 from runner.simulator import aisa
-from runner.simulator.account import Account, Judged, PaymentRequired
+from runner.simulator.account import MAX_TASKS, Account, Judged, PaymentRequired
 from runner.simulator.answers import api_time
 from runner.simulator.calls import Call, CallKind, Json, Reply
 from runner.simulator.catalogue import MODELS
@@ -148,10 +148,34 @@ def task_get(account: Account, call: Call) -> Reply:
         result = account.collect(task)
     except PaymentRequired:
         return failure(40200)
+    return _told(account, call, task, result)
+
+
+def _told(account: Account, call: Call, task: RemoteTask, result: Json | None) -> Reply:
     data = echo(call, json.loads(task.request), account.scenario.echo_without)
     cost = task.charge if account.scenario.get_cost else 0
     told = None if result is None else [result]
     return success([entry(call, task.id, task.code, data, result=told, cost=cost)], cost=cost)
+
+
+def postback(account: Account, task: RemoteTask) -> Reply:
+    """What is delivered of an ended *task*: the very reply to a task_get (API.md §6)."""
+    path = ("v3", "ai_optimization", str(task.provider), "llm_responses", "task_get", task.id)
+    call = Call(CallKind.TASK_GET, path, task.provider, task.id)
+    return _told(account, call, task, account.result_of(task))
+
+
+def webhook_resend(account: Account, call: Call) -> Reply:
+    sent = read_posted(call.body)
+    if isinstance(sent, Reply):
+        return sent
+    entries = []
+    for each in sent[:MAX_TASKS]:
+        name = each.get("id") if isinstance(each, dict) else None
+        known = isinstance(name, str) and account.resend(name)
+        data: Json = {"api": "appendix", "function": "webhook_resend", "id": name}
+        entries.append(entry(call, account.new_id(), 20100 if known else 40401, data))
+    return success(entries)
 
 
 def _running_code(account: Account, task: RemoteTask, now_ms: int) -> int:
@@ -212,4 +236,5 @@ _HANDLERS: Final[Mapping[CallKind, Callable[[Account, Call], Reply]]] = {
     CallKind.MODELS: models,
     CallKind.ID_LIST: id_list,
     CallKind.USER_DATA: user_data,
+    CallKind.WEBHOOK_RESEND: webhook_resend,
 }

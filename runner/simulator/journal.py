@@ -4,6 +4,7 @@
     {"posted":[[id,provider,tag,request,posted,finish,code,charge],...]}
                       Live calls have two fields more: method and gateway
     {"collected":id,"at":1763766004000}
+    {"delivered":id,"at":1763766004000,"taken":true}
 
 A line that is in the file survives the process being killed: it is handed to the system in one
 write. A last line without its newline was being written when that happened; its call was never
@@ -23,7 +24,7 @@ from runner.clock import Clock, from_ms, to_ms
 from runner.errors import TryLater, WrongInput
 from runner.simulator.account import Account
 from runner.simulator.ledger import RemoteTask
-from runner.simulator.records import Collected, Deposited, Posted, Record
+from runner.simulator.records import Collected, Delivered, Deposited, Posted, Record
 from runner.simulator.scenario import Scenario
 from runner.simulator.timing import ScaledClock
 from runner.task import Gateway, Method, Provider
@@ -106,6 +107,8 @@ def _line(record: Record) -> dict[str, Any]:
             return {"posted": [_packed(task) for task in tasks]}
         case Collected(task_id, at_ms):
             return {"collected": task_id, "at": at_ms}
+        case Delivered(task_id, at_ms, taken):
+            return {"delivered": task_id, "at": at_ms, "taken": taken}
         case Deposited(amount, at_ms):
             return {"deposit": amount, "at": at_ms}
 
@@ -139,9 +142,14 @@ def _unpacked(fields: list[Any]) -> RemoteTask:
         charge=charge,
         method=Method(method),
         gateway=Gateway(gateway),
+        # Most have none, and parsing every request would make a large account slow to open.
+        postback_url=json.loads(request).get("postback_url")
+        if method == Method.STANDARD and _POSTBACK in request
+        else None,
     )
 
 
+_POSTBACK: Final = '"postback_url"'
 _PROVIDERS: Final = {provider.value: provider for provider in Provider}
 
 
@@ -151,6 +159,8 @@ def _record(line: dict[str, Any]) -> Record:
             return Posted(tuple(map(_unpacked, tasks)))
         case {"collected": task_id, "at": at_ms}:
             return Collected(task_id, at_ms)
+        case {"delivered": task_id, "at": at_ms, "taken": taken}:
+            return Delivered(task_id, at_ms, taken)
         case {"deposit": amount, "at": at_ms}:
             return Deposited(amount, at_ms)
     raise ValueError(f"unknown record {sorted(line)}")

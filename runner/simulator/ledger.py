@@ -57,6 +57,8 @@ class RemoteTask:
     collected: bool = False
     method: Method = Method.STANDARD
     gateway: Gateway = Gateway.DATAFORSEO
+    postback_url: str | None = None
+    """Where its end is to be delivered, with ``$id`` and ``$tag`` not yet put in."""
 
     @property
     def money_spent(self) -> int:
@@ -108,6 +110,10 @@ class Totals:
     done: int = 0
     failed: int = 0
     collected: int = 0
+    delivered: int = 0
+    """Of the collected: by a postback that was taken."""
+    undelivered: int = 0
+    """Postbacks that were not taken."""
     taken_nanousd: int = 0
     charged_nanousd: int = 0
     """Of the tasks that have ended."""

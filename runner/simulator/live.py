@@ -9,8 +9,9 @@ price); the cost of a call that timed out is UNKNOWN, so its reply says 0 whatev
 
 from typing import Final
 
-from runner.simulator.account import LIVE_TIMEOUT, Account, Judged
+from runner.simulator.account import Account, Judged
 from runner.simulator.calls import Call, Json, Lane, Reply
+from runner.simulator.charges import LIVE_TIMEOUT
 from runner.simulator.envelope import echo, entry, failure, success
 from runner.simulator.ledger import RemoteTask
 from runner.simulator.scenario import Place

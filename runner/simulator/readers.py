@@ -311,6 +311,8 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "listing_live": _switch,
     "listed_models_only": _switch,
     "not_postable": _texts,
+    "webhook_delay_ms": _whole(0),
+    "webhook_timeout_s": _seconds,
     "faults": _faults,
 }
 

@@ -24,6 +24,15 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """A postback was sent; *taken*: the receiver said 200 to 300 in time."""
+
+    task_id: str
+    at_ms: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deposited:
     """Money was paid in, nano-dollars."""
 
@@ -31,4 +40,4 @@ class Deposited:
     at_ms: int
 
 
-Record = Posted | Collected | Deposited
+Record = Posted | Collected | Delivered | Deposited

@@ -152,6 +152,11 @@ class Scenario:
     not_postable: tuple[str, ...] = ()
     """Models that ``models`` calls ``task_post_supported: false``."""
 
+    webhook_delay_ms: int = 0
+    """Between one postback and the next; the API's own setting is 50 to 1,000 (API.md §6)."""
+    webhook_timeout_s: float = 10.0
+    """How long a receiver may take, real seconds."""
+
     faults: tuple[FaultRate, ...] = ()
 
     def limit_of(self, kind: CallKind) -> int | None:

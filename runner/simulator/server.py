@@ -15,10 +15,11 @@ from typing import Final, Self
 from aiohttp import web
 
 from runner.clock import from_ms
-from runner.errors import WrongInput
+from runner.errors import WrongInput, reason_of
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind, Reply, read_call
 from runner.simulator.control import control, oracle, page_of_tasks
+from runner.simulator.delivery import Delivery
 from runner.simulator.envelope import failure
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.router import Answered, route
@@ -45,6 +46,7 @@ class SimulatorServer:
         application.router.add_route("*", "/{path:.*}", self._answer)
         # A stalled reply must not hold up the end: what still runs is cancelled.
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        self._delivery = Delivery(account)
 
     @property
     def url(self) -> str:
@@ -69,13 +71,15 @@ class SimulatorServer:
         except OSError as error:
             await self._runner.cleanup()
             raise WrongInput(
-                f"cannot listen on {self._host}:{self._port}: {error.strerror}",
+                f"cannot listen on {self._host}:{self._port}: {reason_of(error)}",
                 how="choose another port, or 0 for any free one",
             ) from error
         self._port = self._runner.addresses[0][1]
+        await self._delivery.start()
 
     async def stop(self) -> None:
         """Close all connections. The account stays open."""
+        await self._delivery.stop()
         await self._runner.cleanup()
 
     async def __aenter__(self) -> Self:

@@ -13,7 +13,9 @@ from runner.lifecycle import State
 from runner.store.auditing import Auditing
 from runner.store.control import Control
 from runner.store.history import History
+from runner.store.inbox import Inbox
 from runner.store.listing import Listing, Selection
+from runner.store.planning import Planning
 from runner.store.reconciling import Reconciling
 from runner.store.recovering import Recovering
 from runner.store.resolving import Resolving
@@ -46,7 +48,18 @@ from runner.task import (
 )
 
 
-class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, History, Protocol):
+class TaskStore(
+    Listing,
+    Control,
+    Reconciling,
+    Resolving,
+    Auditing,
+    Recovering,
+    History,
+    Inbox,
+    Planning,
+    Protocol,
+):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
@@ -143,6 +156,7 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
         patience: timedelta,
         ceiling: Ceiling,
         api_time: datetime | None = None,
+        postback: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         """Write the intent to post up to *limit* due tasks of one target.
@@ -150,6 +164,7 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
         Durable when it returns: a batch row, an attempt with its tag for each task, the tasks in
         ``posting``, the money reserved. Only then may the request leave. *seal* makes the body and
         returns its SHA-256 in hex; the deadline is *now* + *patience*; *api_time*: newest Date.
+        *postback*: the API is asked to deliver the answers by itself.
         """
 
     async def settle_batch(
@@ -211,8 +226,11 @@ class TaskStore(Listing, Control, Reconciling, Resolving, Auditing, Recovering, 
         Tasks that were posted in the future are asked for now, and dated not after *now*.
         """
 
-    async def book(self, endings: Sequence[Ending], *, now: datetime) -> None:
-        """Store what asking came to, for many tasks in one transaction.
+    async def book(
+        self, endings: Sequence[Ending], *, letters: Sequence[int] = (), now: datetime
+    ) -> None:
+        """Store what asking came to, for many tasks in one transaction; *letters* are the
+        deliveries of the inbox that are dealt with by it.
 
         An ending for an attempt that is over is dropped: asking is free and repeatable. Of several
         for one task the first counts, and any goes before "still running".

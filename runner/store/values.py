@@ -169,6 +169,12 @@ class Posted:
     """The API's ready list has shown it."""
     posted_api: datetime | None = None
     """The API's time at the intent; None if no reply had told it by then."""
+    model: str = ""
+    """The target's model, whose answers take about as long as its others."""
+    claimed_at: datetime | None = field(default=None, compare=False)
+    """When it was leased."""
+    postback: bool = False
+    """It was posted with a postback: the API delivers it by itself, so it is seldom asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 
-from runner.api import transport as transport_module
+from runner.api import sessions
 from runner.api.client import LlmResponses
 from runner.api.errors import RateLimited, Unreachable, Untrusted
 from runner.api.posting import PostReply
@@ -191,7 +191,7 @@ async def test_a_reply_of_any_size_is_cut_off_at_the_cap(
     packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a huge body nor a small one that swells may fill the memory (F50)."""
-    monkeypatch.setattr(transport_module, "MAX_REPLY_BYTES", 1024 * 1024)
+    monkeypatch.setattr(sessions, "MAX_REPLY_BYTES", 1024 * 1024)
     body = b" " * (2 * 1024 * 1024) + GOOD
     reply = http(gzip.compress(body), 200, "Content-Encoding: gzip") if packed else http(body)
     async with serving(reply) as server:

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from runner.api.client import LlmResponses
 from runner.api.errors import Unreachable
 from runner.api.fetching import MOST_KEPT_UNREAD
-from runner.api.transport import MAX_REPLY_BYTES
+from runner.api.sessions import MAX_REPLY_BYTES
 from runner.lifecycle import State
 from runner.money import NANOS_PER_DOLLAR
 from runner.pipeline.poller import claim, fetch

@@ -10,7 +10,8 @@ import stamina
 
 from runner.api.client import LlmResponses
 from runner.api.errors import ApiError, ProtocolFault
-from runner.api.wire import encode_listing, listed_rows, read_envelope
+from runner.api.requests import encode_listing
+from runner.api.wire import listed_rows, read_envelope
 from tests.api.loopback import Server, http, serving
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.api.jsontext import Unreadable
+from runner.api.requests import encode_post
 from runner.api.wire import (
     AccountData,
     Ready,
     account_data,
-    encode_post,
     parse_answer,
     read_envelope,
     ready_rows,

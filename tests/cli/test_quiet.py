@@ -52,7 +52,7 @@ async def store(folder: Path) -> Path:
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port on which `simulate` cannot listen, or it would serve for ever."""
+    """A port on which `simulate` and `serve` cannot listen, or they would serve for ever."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -60,7 +60,8 @@ def taken_port() -> Iterator[int]:
 
 
 def arguments(name: str, port: int) -> list[str]:
-    return ["--port", str(port)] if name == "simulate" else WORKING.get(name, [])
+    served = {"simulate": ["--port", str(port)], "serve": ["--listen", f"127.0.0.1:{port}"]}
+    return served.get(name) or WORKING.get(name, [])
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME.keys() - ALWAYS_SPEAKS))

@@ -19,8 +19,9 @@ from runner.lifecycle import Reason, State
 from runner.pacing import Priority
 from runner.pipeline.account import check_account
 from runner.pipeline.intents import STALE_S
+from runner.pipeline.planner import Trust
 from runner.pipeline.poller import WallClock, claim, ending_of, fetch
-from runner.pipeline.ready import Trust, ask_list
+from runner.pipeline.ready import ask_list
 from runner.pipeline.reconciler import Reconciler
 from runner.pipeline.writer import store_group
 from runner.simulator.account import Account

@@ -17,15 +17,18 @@ from runner.lifecycle import Reason, State
 from runner.money import Evidence
 from runner.pacing import Pacer
 from runner.pipeline.engine import LiveGateway, Quota
+from runner.pipeline.inbox import take_in_round
 from runner.pipeline.intents import STALE_S
 from runner.pipeline.live import LiveHalted, LiveLane
+from runner.postbacks import PostbackAddress
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind as SimCall
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
+from runner.store.inbox import Delivery
 from runner.store.values import Ceiling, Idle, StoreUnwritable
-from runner.task import Endpoint, Gateway, Method, Provider, Target
+from runner.task import Endpoint, Gateway, Method, Provider, RemoteId, Target
 from tests.pipeline.scene import AT_ONCE, CLAUDE, Scene, engine_at
 from tests.support.clock import ManualClock
 
@@ -111,6 +114,33 @@ async def test_an_answer_is_stored_with_the_cost_it_reports(
         evidence = live.scene.sql("SELECT charge_evidence, remote_id FROM attempts")
         assert evidence == [(Evidence.REPORTED, task.id)]
         assert await live.lane.ask_next() is None
+
+
+async def test_a_live_call_has_no_address_and_no_delivery_is_believed_for_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Its answer comes in the call; what else bears its tag costs no question, and no curve."""
+    async with lane_at(tmp_path, clock) as live:
+        scene = live.scene
+        secret = "the secret of the lane's tests"
+        scene.engine = replace(
+            scene.engine, postbacks=PostbackAddress("http://127.0.0.1:9", secret)
+        )
+        live.again()
+        await scene.load(1)
+        call = await live.lane.intend()
+        assert call is not None
+        (tag,) = call.post.tags
+        assert b"postback_url" not in call.post.body
+        assert scene.sql("SELECT postback FROM tasks") == [(0,)]
+        delivery = Delivery(remote_id=RemoteId("somebody-s"), tag=tag, body=b"{}")
+        await scene.store.deliver([delivery], now=clock.now())
+        assert await take_in_round(scene.engine) == 1
+        assert scene.sql("SELECT count(*) FROM inbox") == [(0,)]
+        await live.lane.deliver(call)
+        assert await scene.states() == {State.COMPLETED: 1}
+        assert scene.account.calls.counts[SimCall.TASK_GET] == 0
+        assert scene.engine.planner.to_keep() == {}
 
 
 async def test_an_answer_lost_on_its_way_is_counted_with_its_money(

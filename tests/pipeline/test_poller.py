@@ -15,6 +15,7 @@ from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
 from runner.pacing import Priority
 from runner.pipeline.account import heed, probe_once, silence_wait_s
+from runner.pipeline.planner import Trust
 from runner.pipeline.poller import (
     LEASE,
     SPECULATIVE,
@@ -24,7 +25,7 @@ from runner.pipeline.poller import (
     fetch,
     poll,
 )
-from runner.pipeline.ready import Trust, ask_list
+from runner.pipeline.ready import ask_list
 from runner.pipeline.writer import write
 from runner.simulator import scenario as simulated
 from runner.simulator.account import Account

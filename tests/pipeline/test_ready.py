@@ -8,7 +8,8 @@ import pytest
 
 from runner.api.wire import Ready
 from runner.lifecycle import State
-from runner.pipeline.ready import FULL, LATELY_S, Trust, ask_list, our_tags, watch_ready_list
+from runner.pipeline.planner import FULL, LATELY_S, Trust
+from runner.pipeline.ready import ask_list, our_tags, watch_ready_list
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.scenario import EmptyList

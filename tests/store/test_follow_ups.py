@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as altered
 
 from runner.lifecycle import WAITING, Reason, State
 from runner.store.control import Keep
@@ -51,7 +52,7 @@ def conversation(
     """A row with two turns."""
     line = row(1, first, key="a conversation", targets=(CLAUDE,), samples=samples, **fields)
     second = row(1, follow_up, key="", targets=(CLAUDE,), samples=samples, **fields).asks
-    return replace(line, asks=(*line.asks, *(replace(ask, turn=2) for ask in second)))
+    return altered(line, asks=(*line.asks, *(altered(ask, turn=2) for ask in second)))
 
 
 def bodies(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
@@ -271,7 +272,7 @@ async def test_a_follow_up_that_comes_later_is_asked_at_once_of_what_is_answered
     scene: Scene,
 ) -> None:
     """Adding `follow_up` to a job that is done pays for the new turn alone."""
-    await scene.load([replace(conversation(), asks=conversation().asks[:1])])
+    await scene.load([altered(conversation(), asks=conversation().asks[:1])])
     await scene.complete()
     added = await scene.load([conversation()])
     assert added is not None
@@ -322,7 +323,7 @@ async def test_whatever_happens_a_follow_up_is_sent_only_with_an_answer_and_ever
     chance = random.Random(seed)
     lines = [conversation(f"then {n}?", first=f"why {n}?") for n in range(3)]
     lines = [
-        replace(line, position=n, key=bytes([n]) * 16) for n, line in enumerate(lines, start=1)
+        altered(line, position=n, key=bytes([n]) * 16) for n, line in enumerate(lines, start=1)
     ]
     await scene.load(lines)
     hows: list[Callable[[Attempt], Outcome]] = [accepted, accepted, refused, not_taken]
@@ -344,7 +345,7 @@ async def test_whatever_happens_a_follow_up_is_sent_only_with_an_answer_and_ever
                 which = RetryFilter(codes=frozenset({40501, 50000}), pay_again=True)
                 await scene.store.retry(scene.run.id, which, now=scene.clock.now(), dry=False)
             case 5:
-                edited = replace(
+                edited = altered(
                     conversation(f"then {step}?", first="why 0?"), position=1, key=lines[0].key
                 )
                 await scene.load([edited, *lines[1:]])

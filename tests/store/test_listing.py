@@ -4,12 +4,12 @@ import itertools
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from runner.lifecycle import Reason, State
 from runner.money import Evidence

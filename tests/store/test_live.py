@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace as altered
 
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
@@ -86,8 +87,8 @@ class Live:
 async def prepared(store: TaskStore, clock: ManualClock, *, tries: int = 3) -> Live:
     scene = await begin(store, clock, targets=(PERPLEXITY,), reserve=RESERVE, tries=tries)
     (line,) = numbered(1)
-    ask = replace(line.asks[0], target=PERPLEXITY.name)
-    await scene.load([replace(line, asks=(ask,))])
+    ask = altered(line.asks[0], target=PERPLEXITY.name)
+    await scene.load([altered(line, asks=(ask,))])
     return Live(scene)
 
 
@@ -291,8 +292,8 @@ async def test_each_lane_sees_only_its_own_tasks(store: TaskStore, clock: Manual
     )
     scene = await begin(store, clock, targets=(CLAUDE, aisa))
     (line,) = numbered(1)
-    both = tuple(replace(line.asks[0], target=each.name) for each in scene.targets)
-    await scene.load([replace(line, asks=both)])
+    both = tuple(altered(line.asks[0], target=each.name) for each in scene.targets)
+    await scene.load([altered(line, asks=both)])
     now = clock.now()
     posted = await store.targets_to_post(scene.run.id, now=now)
     live = await store.targets_to_post(scene.run.id, now=now, method=Method.LIVE)

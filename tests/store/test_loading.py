@@ -15,7 +15,7 @@ from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import open_store
 from runner.store.values import Added, Decision, Idle
-from runner.task import Attempt, Endpoint, Outcome, Provider, Tag, Target
+from runner.task import Attempt, Batch, Endpoint, Outcome, Provider, Tag, Target
 from tests.store.steps import (
     CLAUDE,
     GEMINI,
@@ -198,6 +198,50 @@ def test_an_export_holds_the_latest_load_and_then_what_only_earlier_ones_had(
             return await scene.prompts()
 
     assert asyncio.run(exported()) == expected
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.text("abcdefg", min_size=1, max_size=12), st.integers(1, 6))))
+def test_what_is_new_is_queued_once_in_whatever_company_it_comes(
+    tmp_path_factory: pytest.TempPathFactory, loads: list[tuple[str, int]]
+) -> None:
+    """Rows that nothing is known about go a short way, beside others that go the long one: neither
+    may cost a row its task, nor pay for one twice, and each task asks what its own row says."""
+    path = tmp_path_factory.mktemp("company") / "runner.db"
+    both = (CLAUDE, GEMINI)
+
+    async def work() -> None:
+        clock = ManualClock()
+        async with open_store(path, clock=clock) as store:
+            scene = await begin(store, clock, targets=both)
+            seen: set[str] = set()
+            for number, (prompts, size) in enumerate(loads):
+                load = await scene.begin_load(f"input {number}")
+                assert load is not None
+                lines = [row(n, text, targets=both) for n, text in enumerate(prompts, start=1)]
+                added = Added()
+                for first in range(0, len(lines), size):
+                    part = lines[first : first + size]
+                    added += await store.add_rows(load, part, now=clock.now())
+                await store.end_load(load, rejected=0, now=clock.now())
+                new = 2 * len(set(prompts) - seen)
+                assert added == Added(
+                    rows=len(prompts),
+                    duplicates=len(prompts) - len(set(prompts)),
+                    new=new,
+                    known=2 * len(set(prompts)) - new,
+                )
+                seen |= set(prompts)
+            assert await store.verify() == []
+            asked = [
+                json.loads(attempt.body)["user_prompt"]
+                for target in (1, 2)
+                if isinstance(batch := await scene.intend(target=target), Batch)
+                for attempt in batch.attempts
+            ]
+            assert sorted(asked) == sorted([*seen, *seen])
+
+    asyncio.run(work())
 
 
 # --- runs -----------------------------------------------------------------------------------------

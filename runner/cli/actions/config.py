@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner import windows
-from runner.api.wire import MAX_BATCH
+from runner.api.requests import MAX_BATCH
 from runner.cli.layout import span
 from runner.cli.session import Session
 from runner.errors import Exit, WrongInput
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "********"
 _THE_API: Final = "the API"
-_SECRETS: Final = frozenset({"login", "password"})
+_SECRETS: Final = frozenset({"login", "password", "secret", "secret_previous"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,11 @@ def settings_of(settings: "Settings", sources: Sources) -> Iterator[Row]:
         "host_id",
     ):
         yield Row(name, getattr(settings, name), settings.origin(name))
+    receiving = settings.receiving
+    yield Row("public_url", receiving.public_url, settings.origin("public_url"))
+    for name in ("secret", "secret_previous"):
+        there = HIDDEN if getattr(receiving, name) else None
+        yield Row(name, there, settings.origin(name))
 
 
 def limits_of() -> Iterator[Row]:

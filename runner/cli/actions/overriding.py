@@ -11,6 +11,7 @@ from runner.jobfile import Overrides
 from runner.jobfile.find import find
 from runner.money import nanos
 from runner.store.values import Decision
+from runner.web.listen import Listen
 
 
 def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Overrides:
@@ -58,6 +59,7 @@ def start(
     skip_bad: Path | None = None,
     changed: Decision | None = None,
     trust_docs: bool = False,
+    listen: Listen | None = None,
 ) -> RunOptions:
     """What the command line says about a start."""
     allowed = sending["max_failures"]
@@ -72,6 +74,7 @@ def start(
         skip_bad=skip_bad,
         changed=changed,
         trust_docs=trust_docs,
+        listen=listen,
         failures=Failures(count=allowed.count, percent=allowed.percent),
         export=not sending["no_export"],
         raw_cells=sending["raw_cells"],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions import overriding
+from runner.cli.actions.listening import listen_of
 from runner.cli.actions.sending import carry_out, carry_out_together
 from runner.cli.actions.watching import Watcher
 from runner.cli.asking import agree
@@ -77,6 +78,7 @@ def _options(session: Session, given: "RunOptions", source: str) -> app.RunOptio
         skip_bad=given["skip_bad"],
         changed=Decision(given["changed"]) if given["changed"] else None,
         trust_docs=given["trust_docs"],
+        listen=listen_of(given),
     )
 
 

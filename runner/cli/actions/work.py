@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner import app
 from runner.cli.actions import steps
+from runner.cli.actions.listening import listen_of
 from runner.cli.actions.looking import to_paste
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.systemd import notify
@@ -31,6 +32,7 @@ def work(session: Session, given: "WorkOptions") -> Exit:
     """
     settings = session.settings()
     overrides = Overrides(max_hold_usd=given["max_hold"], budget_usd=given["budget"])
+    listen = listen_of(given)
     session.open_log()
     told = _Told(session)
 
@@ -41,6 +43,7 @@ def work(session: Session, given: "WorkOptions") -> Exit:
             reporter=reporter,
             stop=stop,
             wait_lock_s=given["wait_lock"],
+            listen=listen,
         )
         watch = app.Watch(ready=told.ready, progress=told.progress, warn=told.warn)
         limits = app.Limits(settings.workspace, overrides)

@@ -10,15 +10,17 @@ from runner.cli.verbs import (
     COUNT,
     PATH,
     DataOptions,
+    ListenOptions,
     SendingOptions,
     data_options,
+    listen_options,
     sending_options,
     verb,
 )
 from runner.errors import Exit
 
 
-class RunOptions(DataOptions, SendingOptions):
+class RunOptions(DataOptions, SendingOptions, ListenOptions):
     """The options of `run`."""
 
     limit: int | None
@@ -58,6 +60,7 @@ class RunOptions(DataOptions, SendingOptions):
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is sent or kept.")
 @sending_options
+@listen_options
 @data_options
 def command(session: Session, /, jobs: tuple[str, ...], **given: Unpack[RunOptions]) -> Exit:
     """Load what is new in each JOB, send it, collect the answers, export them.

@@ -1,17 +1,17 @@
 """``runner work``: the engine as a daemon."""
 
 from decimal import Decimal
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
 from runner.cli.kinds import Dollars
 from runner.cli.session import Session
-from runner.cli.verbs import verb, wait_lock_option
+from runner.cli.verbs import ListenOptions, listen_options, verb, wait_lock_option
 from runner.errors import Exit
 
 
-class WorkOptions(TypedDict):
+class WorkOptions(ListenOptions):
     """The options of `work`."""
 
     drain: bool
@@ -27,6 +27,7 @@ class WorkOptions(TypedDict):
     "--max-hold", type=Dollars(), metavar="USD", help="Per run: most to be held in advances."
 )
 @wait_lock_option
+@listen_options
 def command(session: Session, /, **given: Unpack[WorkOptions]) -> Exit:
     """Post and collect everything in the store until stopped; what `load` adds is taken up.
 

@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 from runner.backoff import LONGEST_POLL
@@ -13,6 +14,7 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
 from runner.store.sqlite.deaths import note_booking, outlived
+from runner.store.sqlite.inbox import drop_letters
 from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import Answer, Endpoint, RemoteId, TaskId
 
@@ -45,7 +47,8 @@ def take_posted(
     rows = db.execute(
         """
         SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
-               t.posted_at, t.polls, t.tries, r.tries, t.ready, b.intended_api_at
+               t.posted_at, t.polls, t.tries, r.tries, t.ready, b.intended_api_at, t.postback,
+               g.model
           FROM json_each(?) e
          CROSS JOIN tasks t ON t.id = e.value
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
@@ -56,19 +59,24 @@ def take_posted(
         """,
         (chosen,),
     )
+    # Few endpoints, many tasks.
+    parse = cache(Endpoint.parse)
     return [
         Posted(
             task=TaskId(task),
             attempt=attempt,
             tag=tag,
             remote_id=RemoteId(remote_id),
-            endpoint=Endpoint.parse(endpoint),
+            endpoint=parse(endpoint),
             posted_at=from_ms(posted_at),
             polls=polls,
             tries=tries,
             allowed_tries=allowed,
             ready=bool(ready),
             posted_api=None if api is None else from_ms(api),
+            postback=postback > 0,
+            model=model,
+            claimed_at=now,
         )
         for (
             task,
@@ -82,6 +90,8 @@ def take_posted(
             allowed,
             ready,
             api,
+            postback,
+            model,
         ) in rows
     ]
 
@@ -126,7 +136,15 @@ def redate(db: sqlite3.Connection, *, now: datetime, step: timedelta = timedelta
     return asked + to_post
 
 
-def book(db: sqlite3.Connection, endings: Sequence[Ending], *, now: datetime) -> None:
+def book(
+    db: sqlite3.Connection,
+    endings: Sequence[Ending],
+    *,
+    letters: Sequence[int] = (),
+    now: datetime,
+) -> None:
+    if letters:
+        drop_letters(db, letters)
     current = _current(db, endings)
     outlived(db, (ending.task for ending in current))
     if current:

@@ -1,14 +1,22 @@
 """The rows of a run: what is new is queued, what is known is left alone, what changed is noted.
 
-A chunk is staged in temporary tables and merged by a few set-based statements, whatever its size.
+    row key ── not seen before ──▶ line, tasks, payloads: there is nothing to compare them with
+            └─ seen, or shared ──▶ staged in temporary tables, merged by a few statements
+
+In a first load nearly every row goes the short way, at less than half the cost.
 """
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
+
+import msgspec
 
 from runner.clock import to_ms
 from runner.failpoints import Point, hit
@@ -18,7 +26,7 @@ from runner.store.sqlite.changes import note_changes
 from runner.store.values import Added
 from runner.task import InputRow
 
-PART: Final = 2_000
+PART: Final = 4_000
 """Rows staged at a time. One transaction may have several parts: it is the commit that costs."""
 
 STAGING: Final = (
@@ -89,7 +97,6 @@ def _add_part(
     db: sqlite3.Connection, load: int, rows: Sequence[InputRow], *, now: datetime
 ) -> Added:
     (run,) = db.execute("SELECT run_id FROM loads WHERE id = ?", (load,)).fetchone()
-    asks = _stage(db, run, rows)
     scope = {
         "run": run,
         "load": load,
@@ -98,18 +105,107 @@ def _add_part(
         "last": rows[-1].position,
         "pending": State.PENDING,
     }
+    targets = dict(db.execute("SELECT name, id FROM targets WHERE run_id = ?", (run,)).fetchall())
     lines_before, duplicates_before = _lines_of_part(db, scope)
-    _merge_rows(db, scope)
-    (last_task,) = db.execute("SELECT coalesce(max(id), 0) FROM tasks").fetchone()
-    new = _queue_tasks(db, scope | {"last_task": last_task}, last_task)
-    if new < asks:
-        note_changes(db, scope | {"last_task": last_task})
+    fresh, others = _add_keys(db, run, rows)
+    added = _merge(db, scope, others, targets) if others else Added()
+    added += _add_fresh(db, scope, fresh, targets)
     lines, duplicates = _lines_of_part(db, scope)
     # A part that was added before is replaced, not counted twice.
     db.execute(
         "UPDATE loads SET row_count = row_count + ?, duplicates = duplicates + ? WHERE id = ?",
         (lines - lines_before, duplicates - duplicates_before, load),
     )
+    return replace(added, rows=lines, duplicates=duplicates)
+
+
+def _add_keys(
+    db: sqlite3.Connection, run: int, rows: Sequence[InputRow]
+) -> tuple[list[tuple[int, InputRow]], list[InputRow]]:
+    """Give each row that the run has not seen a number; those rows, and all others.
+
+    Rows that share a key are compared with each other, and follow-ups wait for what they follow:
+    both are left to the others.
+    """
+    (last,) = db.execute("SELECT coalesce(max(id), 0) FROM rows").fetchone()
+    times = Counter([row.key for row in rows])
+    alone = rows
+    if len(times) < len(rows) or any(ask.turn > 1 for row in rows for ask in row.asks):
+        alone = [r for r in rows if times[r.key] == 1 and all(ask.turn == 1 for ask in r.asks)]
+    numbered = list(enumerate(alone, start=last + 1))
+    # By key, so that neighbours in the index are written together.
+    added = db.executemany(
+        "INSERT OR IGNORE INTO rows (id, run_id, key) VALUES (?, ?, ?)",
+        sorted([(id, run, row.key) for id, row in numbered], key=itemgetter(2)),
+    ).rowcount
+    if added == len(rows):
+        return numbered, []
+    new = {id for (id,) in db.execute("SELECT id FROM rows WHERE id > ?", (last,))}
+    fresh = [(id, row) for id, row in numbered if id in new]
+    positions = {row.position for _, row in fresh}
+    return fresh, [row for row in rows if row.position not in positions]
+
+
+def _add_fresh(
+    db: sqlite3.Connection,
+    scope: dict[str, object],
+    rows: Sequence[tuple[int, InputRow]],
+    targets: Mapping[str, int],
+) -> Added:
+    """Lines and tasks of rows that nothing is known about, so nothing is looked up for them."""
+    load = scope["load"]
+    db.executemany(
+        "INSERT INTO input_rows (load_id, position, line, row_id, cells) VALUES (?, ?, ?, ?, ?)",
+        ((load, row.position, row.line, id, row.cells.decode()) for id, row in rows),
+    )
+    # A number that was ever given is never given again, whether its task is still here or not.
+    (last,) = db.execute(
+        "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'tasks'"
+    ).fetchone()
+    asks = [(id, ask) for id, row in rows for ask in row.asks]
+    # One statement, for each has to look up that number and to note it anew.
+    db.execute(
+        """
+        INSERT INTO tasks (id, run_id, row_id, target_id, sample, turn, state, due_at)
+        SELECT :last_task + 1 + key, :run, json_extract(value, '$[0]'),
+               json_extract(value, '$[1]'), json_extract(value, '$[2]'), 1, :pending, :now
+          FROM json_each(:asks)
+        """,
+        scope
+        | {
+            "last_task": last,
+            "asks": msgspec.json.encode(
+                [(id, targets[ask.target], ask.sample) for id, ask in asks]
+            ).decode(),
+        },
+    )
+    db.executemany(
+        "INSERT INTO payloads (task_id, hash, body) VALUES (?, ?, ?)",
+        (
+            (task, _hash(ask.body), ask.body.decode())
+            for task, (_, ask) in enumerate(asks, start=last + 1)
+        ),
+    )
+    return Added(new=len(asks))
+
+
+def _hash(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=8).digest()
+
+
+def _merge(
+    db: sqlite3.Connection,
+    scope: dict[str, object],
+    rows: Sequence[InputRow],
+    targets: Mapping[str, int],
+) -> Added:
+    """Lines and tasks of rows that were seen before, in this load or an earlier one."""
+    asks = _stage(db, rows, targets)
+    _merge_rows(db, scope)
+    (last_task,) = db.execute("SELECT coalesce(max(id), 0) FROM tasks").fetchone()
+    new = _queue_tasks(db, scope | {"last_task": last_task}, last_task)
+    if new < asks:
+        note_changes(db, scope | {"last_task": last_task})
     (asked,) = db.execute(
         """
         SELECT count(*) FROM staged_asks a
@@ -118,7 +214,7 @@ def _add_part(
         """,
         scope,
     ).fetchone()
-    return Added(rows=lines, duplicates=duplicates, new=new, known=asked - new)
+    return Added(new=new, known=asked - new)
 
 
 def _lines_of_part(db: sqlite3.Connection, scope: dict[str, object]) -> tuple[int, int]:
@@ -133,12 +229,11 @@ def _lines_of_part(db: sqlite3.Connection, scope: dict[str, object]) -> tuple[in
     return lines, duplicates
 
 
-def _stage(db: sqlite3.Connection, run: int, rows: Sequence[InputRow]) -> int:
+def _stage(db: sqlite3.Connection, rows: Sequence[InputRow], targets: Mapping[str, int]) -> int:
     for statement in STAGING:
         db.execute(statement)
     db.execute("DELETE FROM staged_rows")
     db.execute("DELETE FROM staged_asks")
-    targets = dict(db.execute("SELECT name, id FROM targets WHERE run_id = ?", (run,)).fetchall())
     db.executemany(
         "INSERT INTO staged_rows (position, line, key, cells) VALUES (?, ?, ?, ?)",
         ((row.position, row.line, row.key, row.cells.decode()) for row in rows),
@@ -151,7 +246,7 @@ def _stage(db: sqlite3.Connection, run: int, rows: Sequence[InputRow]) -> int:
                 targets[ask.target],
                 ask.sample,
                 ask.turn,
-                hashlib.blake2b(ask.body, digest_size=8).digest(),
+                _hash(ask.body),
                 ask.body.decode(),
             )
             for row in rows

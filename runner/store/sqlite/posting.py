@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
@@ -17,7 +18,7 @@ from runner.store.sqlite.follow_ups import with_history
 from runner.store.sqlite.history import reserve_of
 from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
-from runner.store.sqlite.ready_list import first_ask_ms
+from runner.store.sqlite.ready_list import DELIVERED_BY, first_ask_ms
 from runner.store.values import AttemptOver, Ceiling, Idle
 from runner.task import (
     Accepted,
@@ -83,6 +84,7 @@ def begin_batch(
     patience: timedelta,
     ceiling: Ceiling,
     api_time: datetime | None = None,
+    postback: bool = False,
     seal: Callable[[tuple[Attempt, ...]], str],
     sealed: Callable[[sqlite3.Connection, Batch], None] = lambda _db, _batch: None,
 ) -> Batch | Idle:
@@ -103,7 +105,8 @@ def begin_batch(
     apart, room = set_apart(db, run, target, room, now=now)
     taken = db.execute(
         """
-        UPDATE tasks SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0
+        UPDATE tasks
+           SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0, postback = :postback
          WHERE id IN (SELECT id FROM tasks
                        WHERE run_id = :run AND target_id = :target
                          AND state = 'pending' AND changed = 0 AND due_at <= :now
@@ -115,6 +118,7 @@ def begin_batch(
         """,
         {
             "posting": after(State.PENDING, Event.INTENDED),
+            "postback": postback,
             "run": run,
             "target": target,
             "now": to_ms(now),
@@ -147,13 +151,20 @@ def begin_batch(
         ),
     ).lastrowid
     assert batch is not None
-    db.executemany(
+    db.execute(
         """
         INSERT INTO attempts
                (task_id, number, run_id, batch_id, model, tag, state, reserved_nanousd)
-        VALUES (?, ?, ?, ?, ?, ?, 'posting', ?)
+        SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), :run, :batch,
+               json_extract(value, '$[2]'), json_extract(value, '$[3]'), 'posting', :reserve
+          FROM json_each(:attempts)
         """,
-        ((a.task, a.number, run, batch, models[a.task], a.tag, reserve) for a in attempts),
+        {
+            "run": run,
+            "batch": batch,
+            "reserve": reserve,
+            "attempts": json.dumps([(a.task, a.number, models[a.task], a.tag) for a in attempts]),
+        },
     )
     hit(Point.INTENT_INSIDE)
     begun = Batch(
@@ -212,28 +223,19 @@ def settle_batch(
 ) -> None:
     by_tag = {found.tag: found for found in outcomes}
     moment = to_ms(now)
-    ask_at = moment + first_ask_ms(db)
+    ask_at = moment + first_ask_ms(db, batch.attempts[0].task)
     moves: dict[Move, list[tuple[int, int]]] = defaultdict(list)
-    bookings = []
+    bookings: dict[Booking, list[tuple[int, int, str | None, int]]] = defaultdict(list)
     for attempt in batch.attempts:
         found = by_tag.get(attempt.tag) or Lost(tag=attempt.tag, why="no outcome was reported")
         moves[_move(found, moment, ask_at)].append((attempt.task, attempt.number))
-        bookings.append(_booking(attempt, found, moment))
+        booking, remote_id, advance = _booking(found)
+        bookings[booking].append((attempt.task, attempt.number, remote_id, advance))
     if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
     outlived(db, (attempt.task for attempt in batch.attempts))
-    db.executemany(
-        """
-        UPDATE attempts
-           SET state = :state, remote_id = :remote_id, code = :code, message = :message,
-               accepted_at = :accepted_at, ended_at = :ended_at,
-               advanced_nanousd = coalesce(:advance, 0), advance_evidence = :evidence,
-               at_risk_nanousd = CASE WHEN :state = 'unknown' THEN reserved_nanousd ELSE 0 END,
-               reserved_nanousd = CASE WHEN :state = 'posted' THEN reserved_nanousd ELSE 0 END
-         WHERE task_id = :task AND number = :number
-        """,
-        bookings,
-    )
+    for booking, attempts in bookings.items():
+        _book_attempts(db, booking, attempts, moment)
     db.execute(
         """
         UPDATE batches SET outcome = ?, code = ?, message = ?, settled_at = ?, accepted = ?
@@ -244,7 +246,7 @@ def settle_batch(
             code,
             message,
             moment,
-            sum(booking["state"] == "posted" for booking in bookings),
+            sum(len(them) for booking, them in bookings.items() if booking.state == "posted"),
             batch.id,
         ),
     )
@@ -274,7 +276,9 @@ def _move_tasks(db: sqlite3.Connection, to: Move, tasks: list[tuple[int, int]]) 
     return db.execute(
         """
         UPDATE tasks
-           SET state = :state, reason = :reason, due_at = :due_at,
+           SET state = :state, reason = :reason,
+               due_at = CASE WHEN :state = 'posted' AND postback > 0 THEN :posted_at + :delivered
+                             ELSE :due_at END,
                posted_at = coalesce(:posted_at, posted_at)
           FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS attempt
                   FROM json_each(:tasks)) AS e
@@ -285,40 +289,60 @@ def _move_tasks(db: sqlite3.Connection, to: Move, tasks: list[tuple[int, int]]) 
             "reason": reason,
             "due_at": due_at,
             "posted_at": posted_at,
+            "delivered": DELIVERED_BY // timedelta(milliseconds=1),
             "tasks": json.dumps(tasks),
         },
     ).rowcount
 
 
-def _booking(attempt: Attempt, found: Outcome, moment: int) -> dict[str, object]:
-    line: dict[str, object] = {
-        "task": attempt.task,
-        "number": attempt.number,
-        "state": "unknown",
-        "remote_id": None,
-        "code": None,
-        "message": None,
-        "accepted_at": None,
-        "ended_at": None,
-        "advance": None,
-        "evidence": None,
-    }
+class Booking(NamedTuple):
+    """What attempts of one batch have in common once it is settled."""
+
+    state: str
+    code: int | None = None
+    message: str | None = None
+    evidence: str | None = None
+
+
+def _booking(found: Outcome) -> tuple[Booking, str | None, int]:
+    """How an attempt is booked, the API's id for it and the advance it took."""
     match found:
         case Accepted(remote_id=remote_id, cost_nanousd=cost):
             # No vendor example of a posting's cost was readable: a reported one counts, else the
             # advance and the base price (API.md §5 Cost).
-            reported = cost is not None and cost > 0
-            line |= {
-                "state": "posted",
-                "remote_id": remote_id,
-                "accepted_at": moment,
-                "advance": cost if reported else ADVANCE + BASE_PRICE_STANDARD,
-                "evidence": Evidence.REPORTED if reported else Evidence.COMPUTED,
-            }
+            if cost is not None and cost > 0:
+                return Booking("posted", evidence=Evidence.REPORTED), remote_id, cost
+            advance = ADVANCE + BASE_PRICE_STANDARD
+            return Booking("posted", evidence=Evidence.COMPUTED), remote_id, advance
         case Refused(code=code, message=message):
-            line |= {"state": "refused", "code": code, "message": message, "ended_at": moment}
+            return Booking("refused", code, message), None, 0
         case NotTaken(why=why, code=code):
-            line |= {"state": "not_taken", "code": code, "message": why, "ended_at": moment}
+            return Booking("not_taken", code, why), None, 0
         case Lost(why=why, code=code):
-            line |= {"code": code, "message": why}
-    return line
+            return Booking("unknown", code, why), None, 0
+
+
+def _book_attempts(
+    db: sqlite3.Connection,
+    booking: Booking,
+    attempts: list[tuple[int, int, str | None, int]],
+    moment: int,
+) -> None:
+    """Book the *attempts* (task, number, the API's id, advance)."""
+    db.execute(
+        """
+        UPDATE attempts
+           SET state = :state, remote_id = e.remote_id, code = :code, message = :message,
+               accepted_at = CASE WHEN :state = 'posted' THEN :now END,
+               ended_at = CASE WHEN :state IN ('refused', 'not_taken') THEN :now END,
+               advanced_nanousd = e.advance, advance_evidence = :evidence,
+               at_risk_nanousd = CASE WHEN :state = 'unknown' THEN reserved_nanousd ELSE 0 END,
+               reserved_nanousd = CASE WHEN :state = 'posted' THEN reserved_nanousd ELSE 0 END
+          FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS number,
+                       json_extract(value, '$[2]') AS remote_id,
+                       json_extract(value, '$[3]') AS advance
+                  FROM json_each(:attempts)) AS e
+         WHERE attempts.task_id = e.task AND attempts.number = e.number
+        """,
+        {**booking._asdict(), "now": moment, "attempts": json.dumps(attempts)},
+    )

@@ -21,6 +21,12 @@ from runner.windows import CHECKPOINTS
 
 _MS: Final = timedelta(milliseconds=1)
 
+DELIVERED_BY: Final = CHECKPOINTS[0]
+"""By this age a task posted with a postback has been delivered, or is asked for (DESIGN.md §4)."""
+
+GRACE: Final = timedelta(minutes=5)
+"""How long one that shows on the list is left alone all the same: it may be sent once more."""
+
 
 def waiting_providers(db: sqlite3.Connection) -> list[Provider]:
     rows = db.execute(
@@ -38,7 +44,8 @@ def mark_ready(db: sqlite3.Connection, tags: Sequence[Tag], *, now: datetime) ->
     seen = [(tag.task, tag.attempt, str(tag)) for tag in tags]
     marked = db.execute(
         """
-        UPDATE tasks NOT INDEXED SET ready = 1, due_at = min(due_at, :now)
+        UPDATE tasks NOT INDEXED
+           SET ready = 1, due_at = min(due_at, CASE postback WHEN 0 THEN :now ELSE :later END)
          WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
            AND id IN (SELECT a.task_id
                         FROM json_each(:seen) e
@@ -46,15 +53,27 @@ def mark_ready(db: sqlite3.Connection, tags: Sequence[Tag], *, now: datetime) ->
                          AND a.number = json_extract(e.value, '$[1]')
                        WHERE a.tag = json_extract(e.value, '$[2]') AND a.state = 'posted')
         """,
-        {"now": to_ms(now), "seen": json.dumps(seen)},
+        {"now": to_ms(now), "later": to_ms(now + GRACE), "seen": json.dumps(seen)},
     ).rowcount
     hit(Point.READY_INSIDE)
     return marked
 
 
-def first_ask_ms(db: sqlite3.Connection) -> int:
-    """How long after its receipt a task is asked for by its id, unless the list shows it sooner."""
-    return (CHECKPOINTS[0] if _is_trusted(db) else FIRST_POLL) // _MS
+def first_ask_ms(db: sqlite3.Connection, task: int) -> int:
+    """How long after its receipt *task*, and those like it, are asked for by their ids, unless the
+    list shows them sooner."""
+    if _is_trusted(db):
+        return CHECKPOINTS[0] // _MS
+    learned = db.execute(
+        f"SELECT ({_LEARNED}) FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.id = ?",
+        (task,),
+    ).fetchone()
+    return FIRST_POLL // _MS if learned is None or learned[0] is None else int(learned[0])
+
+
+_LEARNED: Final = """SELECT c.first_ask_ms FROM completion_curves c
+     WHERE c.endpoint = g.endpoint AND c.model = g.model"""
+"""What is known of answers like those of a target ``g``."""
 
 
 def _is_trusted(db: sqlite3.Connection) -> bool:
@@ -76,15 +95,14 @@ def trust_ready_list(db: sqlite3.Connection, trusted: bool, *, now: datetime) ->
         "checkpoint": CHECKPOINTS[0] // _MS,
     }
     if trusted:
-        # Not those that are due, or whose last ask brought nothing: the API may have handed their
-        # answer to a process that died, or to a reply that was lost, and the list forgets what was
-        # collected.
+        # Not those whose last ask brought nothing, or that a process died at: the API may have
+        # handed their answer over, and the list forgets what was collected.
         db.execute(
             """
             UPDATE tasks SET due_at = posted_at + :checkpoint
              WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND polls = 0
                AND posted_at > :now - :checkpoint
-               AND due_at > :now AND due_at < posted_at + :checkpoint
+               AND due_at < posted_at + :checkpoint
                AND NOT EXISTS (SELECT 1 FROM deaths d
                                 WHERE d.task_id = tasks.id AND d.asking > 0)
             """,
@@ -92,9 +110,14 @@ def trust_ready_list(db: sqlite3.Connection, trusted: bool, *, now: datetime) ->
         )
     else:
         db.execute(
-            """
-            UPDATE tasks SET due_at = min(due_at, :now + min(:first << min(polls, 16), :longest))
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
+            f"""
+            UPDATE tasks
+               SET due_at = min(due_at, max(:now + min(:first << min(polls, 16), :longest),
+                                            CASE polls WHEN 0 THEN posted_at + coalesce(
+                                                (SELECT ({_LEARNED}) FROM targets g
+                                                  WHERE g.id = tasks.target_id), 0)
+                                            ELSE 0 END))
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND postback = 0
             """,
             scope,
         )

@@ -34,6 +34,8 @@ from runner.store.sqlite import (
 from runner.store.sqlite.auditing_verbs import AuditingVerbs
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.history_verbs import HistoryVerbs
+from runner.store.sqlite.inbox_verbs import InboxVerbs
+from runner.store.sqlite.planning import PlanningVerbs
 from runner.store.sqlite.reconciling_verbs import ReconcilingVerbs
 from runner.store.sqlite.recovering_verbs import RecoveringVerbs
 from runner.store.sqlite.resolving_verbs import ResolvingVerbs
@@ -75,7 +77,15 @@ _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
-class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVerbs, HistoryVerbs):
+class SqliteStore(
+    ReconcilingVerbs,
+    ResolvingVerbs,
+    AuditingVerbs,
+    RecoveringVerbs,
+    HistoryVerbs,
+    InboxVerbs,
+    PlanningVerbs,
+):
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
     def __init__(
@@ -181,6 +191,7 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
         patience: timedelta,
         ceiling: Ceiling,
         api_time: datetime | None = None,
+        postback: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         return await self._writer.write(
@@ -195,6 +206,7 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
             patience=patience,
             ceiling=ceiling,
             api_time=api_time,
+            postback=postback,
             seal=seal,
         )
 
@@ -258,8 +270,10 @@ class SqliteStore(ReconcilingVerbs, ResolvingVerbs, AuditingVerbs, RecoveringVer
     async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
         return await self._writer.write(collecting.redate, now=now, step=step)
 
-    async def book(self, endings: Sequence[Ending], *, now: datetime) -> None:
-        await self._writer.write(collecting.book, endings, now=now)
+    async def book(
+        self, endings: Sequence[Ending], *, letters: Sequence[int] = (), now: datetime
+    ) -> None:
+        await self._writer.write(collecting.book, endings, letters=letters, now=now)
 
     async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
         await self._writer.write(ready_list.trust_ready_list, trusted, now=now)

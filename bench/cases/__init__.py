@@ -1,0 +1,1 @@
+"""The cases: each makes one or more lines."""

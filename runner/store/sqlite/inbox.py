@@ -1,0 +1,204 @@
+"""Deliveries: kept as they came, and what the engine finds when it opens them."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from runner.clock import from_ms, to_ms
+from runner.lifecycle import State
+from runner.store.inbox import Delivery, Gauges, Letter, Standing, Undelivered
+from runner.store.sqlite.extras import is_extra
+from runner.store.sqlite.ready_list import GRACE
+from runner.store.values import Posted
+from runner.task import Endpoint, Method, RemoteId, Tag, TaskId
+
+LISTED_FOR: Final = timedelta(seconds=10)
+"""On the ready list for so long, a postback is not just on its way."""
+
+
+def deliver(db: sqlite3.Connection, deliveries: Sequence[Delivery], *, now: datetime) -> int:
+    before = db.total_changes
+    db.executemany(
+        """
+        INSERT INTO inbox (remote_id, tag, body_sha256, body, received_at) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING
+        """,
+        (
+            (each.remote_id, each.tag, hashlib.sha256(each.body).digest(), each.body, to_ms(now))
+            for each in deliveries
+        ),
+    )
+    return db.total_changes - before
+
+
+def letters(db: sqlite3.Connection, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
+    waiting = db.execute(
+        "SELECT id, remote_id, tag, received_at FROM inbox WHERE id > ? ORDER BY id LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    seen = [
+        (id, tag.task, tag.attempt, text)
+        for id, _, text, _ in waiting
+        if (tag := Tag.parse(text)) is not None
+    ]
+    known = {row[0]: row[1:] for row in _attempts(db, seen)} if seen else {}
+    found: list[Letter] = []
+    held = 0
+    for id, remote_id, tag, received_at in waiting:
+        standing, posted, endpoint = _judge(db, RemoteId(remote_id), tag, known.get(id))
+        body = b""
+        if standing is Standing.OPEN:
+            (body,) = db.execute("SELECT body FROM inbox WHERE id = ?", (id,)).fetchone()
+            held += len(body)
+            if held > most_bytes and found:
+                break
+        found.append(
+            Letter(
+                id=id,
+                delivery=Delivery(remote_id=RemoteId(remote_id), tag=tag, body=body),
+                standing=standing,
+                posted=posted,
+                provider=endpoint.provider if endpoint else None,
+                received_at=from_ms(received_at),
+            )
+        )
+    return found
+
+
+def _attempts(db: sqlite3.Connection, seen: list[tuple[int, TaskId, int, str]]) -> sqlite3.Cursor:
+    return db.execute(
+        """
+        SELECT json_extract(e.value, '$[0]'), t.id, a.number, a.state, a.remote_id, t.state,
+               t.attempt, g.endpoint, t.posted_at, t.polls, t.tries, r.tries, t.ready,
+               b.intended_api_at
+          FROM json_each(?) e
+         CROSS JOIN attempts a ON a.task_id = json_extract(e.value, '$[1]')
+           AND a.number = json_extract(e.value, '$[2]')
+           AND a.tag = json_extract(e.value, '$[3]')
+          JOIN tasks t ON t.id = a.task_id
+          JOIN batches b ON b.id = a.batch_id
+          JOIN targets g ON g.id = t.target_id
+          JOIN runs r ON r.id = t.run_id
+        """,
+        (json.dumps(seen),),
+    )
+
+
+def _judge(
+    db: sqlite3.Connection, remote_id: RemoteId, tag: str, row: tuple[object, ...] | None
+) -> tuple[Standing, Posted | None, Endpoint | None]:
+    if row is None:
+        return Standing.FOREIGN, None, None
+    task, number, attempt, known, state, newest, endpoint, *asked = row
+    where = Endpoint.parse(str(endpoint))
+    # A Live call brings its answer itself, and is posted with no address.
+    if where.method is Method.LIVE:
+        return Standing.FOREIGN, None, None
+    if known == remote_id:
+        if (state, newest) != (State.POSTED, number):
+            return Standing.OVER, None, where
+        return Standing.OPEN, _posted(task, number, tag, remote_id, where, asked), where
+    if is_extra(db, remote_id):
+        return Standing.OVER, None, where
+    if known is None and attempt == "posting":
+        return Standing.UNDER_WAY, None, where
+    return Standing.HINT, None, where
+
+
+def _posted(
+    task: object,
+    number: object,
+    tag: str,
+    remote_id: RemoteId,
+    endpoint: Endpoint,
+    asked: Sequence[object],
+) -> Posted:
+    posted_at, polls, tries, allowed, ready, api = (
+        None if value is None else int(str(value)) for value in asked
+    )
+    return Posted(
+        task=TaskId(int(str(task))),
+        attempt=int(str(number)),
+        tag=tag,
+        remote_id=remote_id,
+        endpoint=endpoint,
+        posted_at=from_ms(posted_at or 0),
+        polls=polls or 0,
+        tries=tries or 0,
+        allowed_tries=allowed or 0,
+        ready=bool(ready),
+        posted_api=None if api is None else from_ms(api),
+        postback=True,
+    )
+
+
+def drop_letters(db: sqlite3.Connection, letters: Sequence[int]) -> None:
+    db.execute(
+        "DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(letters)),),
+    )
+
+
+def undelivered(db: sqlite3.Connection, limit: int, *, now: datetime) -> list[Undelivered]:
+    # Word for word the condition of the index tasks_undelivered. What is due is asked for now.
+    rows = db.execute(
+        """
+        SELECT t.id, t.attempt, a.remote_id
+          FROM tasks t INDEXED BY tasks_undelivered
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+         WHERE t.state = 'posted' AND t.ready = 1 AND t.postback = 1
+           AND t.due_at > ? AND t.due_at <= ? AND t.leased_by IS NULL
+         ORDER BY t.due_at LIMIT ?
+        """,
+        (to_ms(now), to_ms(now + GRACE - LISTED_FOR), limit),
+    ).fetchall()
+    db.execute(
+        "UPDATE tasks SET postback = 2 WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps([task for task, _, _ in rows]),),
+    )
+    return [
+        Undelivered(task=TaskId(task), attempt=attempt, remote_id=RemoteId(remote_id))
+        for task, attempt, remote_id in rows
+    ]
+
+
+def gauges(db: sqlite3.Connection) -> Gauges:
+    states = dict.fromkeys(State, 0)
+    for state, count in db.execute("SELECT state, sum(n) FROM run_states GROUP BY state"):
+        states[State(state)] = count
+    charged, reserved, at_risk = db.execute(
+        """
+        SELECT coalesce(sum(charged_nanousd), 0), coalesce(sum(reserved_nanousd), 0),
+               coalesce(sum(at_risk_nanousd), 0) FROM run_money
+        """
+    ).fetchone()
+    (posts,) = db.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()
+    waiting, oldest = db.execute("SELECT count(*), min(received_at) FROM inbox").fetchone()
+    moments = [
+        at
+        for (target,) in db.execute("SELECT id FROM targets")
+        for (at,) in db.execute(
+            "SELECT min(posted_at) FROM tasks WHERE state = 'posted' AND target_id = ?", (target,)
+        )
+        if at is not None
+    ]
+    return Gauges(
+        states=states,
+        charged=charged,
+        reserved=reserved,
+        at_risk=at_risk,
+        posts=posts,
+        inbox=waiting,
+        oldest_delivery_at=None if oldest is None else from_ms(oldest),
+        oldest_posted_at=from_ms(min(moments)) if moments else None,
+    )
+
+
+def prove_writable(db: sqlite3.Connection, *, now: datetime) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO install (name, value) VALUES ('receiver_seen_at', ?)",
+        (str(to_ms(now)),),
+    )

@@ -1,0 +1,35 @@
+"""The inbox of the SQLite store: ``runner.store.inbox.Inbox``."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from runner.store.inbox import Delivery, Gauges, Letter, Undelivered
+from runner.store.sqlite import inbox
+from runner.store.sqlite.connection import Connection
+
+
+class InboxVerbs:
+    """Each is one transaction on one of the store's two connections."""
+
+    _writer: Connection
+    _reader: Connection
+
+    async def deliver(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
+        return await self._writer.write(inbox.deliver, deliveries, now=now)
+
+    async def letters(self, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
+        return await self._reader.read(
+            inbox.letters, after=after, limit=limit, most_bytes=most_bytes
+        )
+
+    async def drop_letters(self, letters: Sequence[int]) -> None:
+        await self._writer.write(inbox.drop_letters, letters)
+
+    async def undelivered(self, limit: int, *, now: datetime) -> list[Undelivered]:
+        return await self._writer.write(inbox.undelivered, limit, now=now)
+
+    async def gauges(self) -> Gauges:
+        return await self._reader.read(inbox.gauges)
+
+    async def prove_writable(self, *, now: datetime) -> None:
+        await self._writer.write(inbox.prove_writable, now=now)
