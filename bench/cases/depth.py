@@ -14,10 +14,10 @@ from bench.cases.stages import forget_store, lifted, prepared
 from bench.measuring import Line, Place
 from bench.processes import ask_json, write_job
 from runner.api.requests import encode_post
+from runner.rows import Attempt
 from runner.store.sqlite.collecting import take_posted
 from runner.store.sqlite.posting import begin_batch
 from runner.store.values import Ceiling
-from runner.task import Attempt
 
 SEED: Final = 1_000
 """Tasks that are made as users make them; the rest are copies of these in every table."""

@@ -42,7 +42,8 @@ from runner.api.wire import (
     ready_rows,
 )
 from runner.clock import Clock, SystemClock
-from runner.task import Attempt, Provider
+from runner.rows import Attempt
+from runner.task import Provider
 
 _TRIES_S: Final = 10.0
 """How long the tries of one free call go on."""

@@ -16,7 +16,8 @@ from runner.api.replies import NoReply
 from runner.api.requests import encode_post
 from runner.api.transport import Transport, always
 from runner.clock import Clock, SystemClock
-from runner.task import Attempt, Gateway, Provider
+from runner.rows import Attempt
+from runner.task import Gateway, Provider
 
 LIVE_TIMEOUT_S: Final = 150.0
 """The API's own 120 s (API.md §3), connecting, and a slow line."""

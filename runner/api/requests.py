@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from runner.task import Attempt
+from runner.rows import Attempt
 
 MAX_BATCH: Final = 100
 """Tasks in one task_post (API.md §3)."""

@@ -28,7 +28,8 @@ from runner.jobfile.job import ENCODER, Job
 from runner.jobfile.targets import complete_request, faults_of, merged
 from runner.parameters import Kind
 from runner.parameters.table import CHAIN_LIMIT, TEXT_LIMIT
-from runner.task import Ask, InputRow, Target
+from runner.rows import Ask, InputRow
+from runner.task import Target
 
 _KEY_BYTES: Final = 16
 _CACHED_PLANS: Final = 1_000

@@ -14,7 +14,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Final, Self
 
-from runner.task import InputRow
+from runner.rows import InputRow
 
 _BUCKETS: Final = 64
 _IN_MEMORY: Final = 64 * 1024

@@ -11,8 +11,9 @@ import structlog
 
 from runner.api.status import DUPLICATE, lookup
 from runner.pipeline.engine import Engine, Lane, Posting, Shortage
+from runner.rows import Batch
 from runner.store.values import Idle, StoreUnwritable
-from runner.task import Batch, Endpoint, Method, NotTaken
+from runner.task import Endpoint, Method, NotTaken
 
 log = structlog.get_logger()
 

@@ -40,6 +40,7 @@ from runner.pipeline.crowd import Crowd
 from runner.pipeline.engine import Engine, LiveGateway, Posting, Quota
 from runner.pipeline.intents import STALE_S, Due, Turns, due_at_once, patience, save
 from runner.pipeline.packing import packed
+from runner.rows import Attempt, Batch
 from runner.store.values import (
     Answered,
     AnswerLost,
@@ -49,7 +50,7 @@ from runner.store.values import (
     RemotelyFailed,
     StoreUnwritable,
 )
-from runner.task import Attempt, Batch, Endpoint, Gateway, Method, NotTaken, Provider, Refused
+from runner.task import Endpoint, Gateway, Method, NotTaken, Provider, Refused
 
 log = structlog.get_logger()
 

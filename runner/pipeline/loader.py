@@ -28,9 +28,9 @@ from runner.jobfile.job import Job
 from runner.jobfile.rows import Expander, FirstTurn
 from runner.pipeline.conflicts import ConflictFinder
 from runner.pipeline.rejects import RejectsFile, refuse_rejects_file
+from runner.rows import InputRow
 from runner.store.protocol import TaskStore
 from runner.store.values import Added, Run
-from runner.task import InputRow
 
 log = structlog.get_logger()
 

@@ -27,19 +27,10 @@ from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
 from runner.pipeline.engine import Engine, Posting, Quota
 from runner.pipeline.intents import STALE_S, Turns, due_at_once, patience, save
+from runner.rows import Attempt, Batch
 from runner.store.reconciling import Sighting
 from runner.store.values import Idle, StoreUnwritable
-from runner.task import (
-    Accepted,
-    Attempt,
-    Batch,
-    Endpoint,
-    Lost,
-    Method,
-    NotTaken,
-    Outcome,
-    Refused,
-)
+from runner.task import Accepted, Endpoint, Lost, Method, NotTaken, Outcome, Refused
 
 log = structlog.get_logger()
 

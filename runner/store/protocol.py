@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from runner.lifecycle import State
+from runner.rows import Attempt, Batch, InputRow
 from runner.store.auditing import Auditing
 from runner.store.control import Control
 from runner.store.history import History
@@ -34,18 +35,7 @@ from runner.store.values import (
     Run,
     RunStatus,
 )
-from runner.task import (
-    Attempt,
-    Batch,
-    Endpoint,
-    InputRow,
-    Method,
-    Outcome,
-    Provider,
-    RemoteId,
-    Tag,
-    Target,
-)
+from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
 
 
 class TaskStore(

@@ -26,7 +26,8 @@ from runner.api.errors import (
 )
 from runner.api.fetching import Finished, Running, TaskFailed
 from runner.errors import CredentialsRefused, Exit
-from runner.task import Accepted, Attempt, NotTaken, Provider, TaskId
+from runner.rows import Attempt
+from runner.task import Accepted, NotTaken, Provider, TaskId
 from tests.api.loopback import Server, http, never, serving
 from tests.api.replies import entry, envelope, sample
 

@@ -18,7 +18,8 @@ from runner.api.client import LlmResponses
 from runner.api.errors import RateLimited, Unreachable, Untrusted
 from runner.api.posting import PostReply
 from runner.errors import Exit
-from runner.task import Attempt, Lost, NotTaken, Provider, TaskId
+from runner.rows import Attempt
+from runner.task import Lost, NotTaken, Provider, TaskId
 from tests.api.loopback import Answer, Server, drips, http, never, plain_http, serving
 from tests.api.replies import entry, envelope
 

@@ -19,7 +19,8 @@ from runner.api.errors import RateLimited, WrongAddress
 from runner.api.live import AnswerLost, Completed, LiveReply
 from runner.api.live_client import LiveResponses
 from runner.errors import CredentialsRefused
-from runner.task import Attempt, Gateway, NotTaken, Provider, TaskId
+from runner.rows import Attempt
+from runner.task import Gateway, NotTaken, Provider, TaskId
 from tests.api.loopback import Answer, Server, drips, http, never, serving
 from tests.api.replies import entry, envelope, sample
 

@@ -19,7 +19,8 @@ from runner.api.wire import (
     read_envelope,
     ready_rows,
 )
-from runner.task import Answer, Attempt, RemoteId, TaskId
+from runner.rows import Attempt
+from runner.task import Answer, RemoteId, TaskId
 from tests.api.replies import envelope, sample
 
 

@@ -15,6 +15,7 @@ from runner.api.live import AnswerLost, Completed, LiveReply, RemoteFailed
 from runner.api.live_client import LiveResponses
 from runner.app.gateways import access_to
 from runner.money import Evidence
+from runner.rows import Attempt
 from runner.settings import Settings
 from runner.simulator.account import Account
 from runner.simulator.faults import Fault, Strike
@@ -23,7 +24,7 @@ from runner.simulator.latency import Latency, Shape
 from runner.simulator.ledger import Entry
 from runner.simulator.scenario import AisaHeaders, Place, Scenario
 from runner.simulator.server import serve
-from runner.task import Attempt, Gateway, NotTaken, Provider, Refused, TaskId
+from runner.task import Gateway, NotTaken, Provider, Refused, TaskId
 
 AT_ONCE = Latency(Shape.CONSTANT, 0.0)
 MODELS = {

@@ -6,7 +6,7 @@ import pytest
 
 from runner.inputs.rows import Reject
 from runner.jobfile import Expander, FirstTurn, Job, checked_rows, open_input
-from runner.task import InputRow
+from runner.rows import InputRow
 from tests.jobfile.workspace import MINIMAL, Workspace
 
 CAMPAIGN = """\

@@ -12,7 +12,7 @@ from runner import parameters
 from runner.errors import Problem
 from runner.inputs.rows import Row
 from runner.jobfile import Checked, Expander, FirstTurn, Job, checked_rows, load_job, open_input
-from runner.task import InputRow
+from runner.rows import InputRow
 from tests.jobfile.workspace import MINIMAL, Workspace
 
 SECOND = '[[targets]]\nname = "b"\nprovider = "chat_gpt"\nmodel = "gpt-4o"\n'

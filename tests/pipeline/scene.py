@@ -20,6 +20,7 @@ from runner.pipeline.engine import Engine, Posting, Signals
 from runner.pipeline.poller import claim, fetch
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import store_group
+from runner.rows import Ask, InputRow
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind as SimCall
 from runner.simulator.faults import Fault, Strike
@@ -28,7 +29,7 @@ from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import Ceiling, Ending, Run, RunStatus
-from runner.task import Ask, Endpoint, InputRow, Provider, Target
+from runner.task import Endpoint, Provider, Target
 from tests.support.clock import ManualClock
 
 RESERVE: Final = ADVANCE + BASE_PRICE_STANDARD

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.pipeline.conflicts import Conflict, ConflictFinder
-from runner.task import Ask, InputRow
+from runner.rows import Ask, InputRow
 
 
 def row(position: int, key: str, body: str) -> InputRow:

@@ -10,16 +10,14 @@ from typing import Any
 
 from runner.lifecycle import Reason
 from runner.money import Evidence
+from runner.rows import Ask, Batch, InputRow
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import Answered, Ceiling, Ending, Posted, RemotelyFailed, Run, StillRunning
 from runner.task import (
     Accepted,
     Answer,
-    Ask,
-    Batch,
     Citation,
     Endpoint,
-    InputRow,
     Outcome,
     Provider,
     Refused,

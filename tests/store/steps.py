@@ -10,6 +10,7 @@ from typing import Final
 
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.rows import Ask, Attempt, Batch, InputRow
 from runner.store.protocol import TaskStore
 from runner.store.values import (
     Added,
@@ -27,12 +28,8 @@ from runner.store.values import (
 from runner.task import (
     Accepted,
     Answer,
-    Ask,
-    Attempt,
-    Batch,
     Citation,
     Endpoint,
-    InputRow,
     Lost,
     NotTaken,
     Outcome,

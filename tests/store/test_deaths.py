@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from runner.lifecycle import Reason, State
+from runner.rows import Batch
 from runner.store.reconciling import Sighting
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import Ceiling, Idle
-from runner.task import Batch
 from tests.store import steps
 from tests.support.clock import ManualClock
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as altered
 
 from runner.lifecycle import WAITING, Reason, State
+from runner.rows import Attempt, InputRow
 from runner.store.control import Keep
 from runner.store.listing import Selection, TaskLine
 from runner.store.protocol import TaskStore
@@ -27,7 +28,7 @@ from runner.store.values import (
     ResultGone,
     RetryFilter,
 )
-from runner.task import Attempt, InputRow, Outcome
+from runner.task import Outcome
 from tests.store.steps import (
     ANSWER,
     CLAUDE,

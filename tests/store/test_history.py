@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from runner.clock import to_ms
+from runner.rows import Batch
 from runner.store.values import Balance, Ceiling, Idle
-from runner.task import Batch
 from tests.store.steps import ADVANCED, CLAUDE, RESERVE, Scene, accepted, answered, begin, row, rows
 
 DAY = timedelta(days=1)

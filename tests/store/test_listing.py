@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
+from runner.rows import InputRow
 from runner.store.amounts import Money
 from runner.store.listing import Selection, TaskLine
 from runner.store.protocol import TaskStore
 from runner.store.sqlite import listing, selecting
 from runner.store.sqlite.store import TASKS_PAGE
-from runner.task import InputRow
 from tests.store.steps import (
     ADVANCED,
     ANSWER,

@@ -8,6 +8,7 @@ from msgspec.structs import replace as altered
 
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
+from runner.rows import Batch
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
 from runner.store.reconciling import Sighting
@@ -19,17 +20,7 @@ from runner.store.values import (
     RemotelyFailed,
     RetryFilter,
 )
-from runner.task import (
-    Batch,
-    Endpoint,
-    Gateway,
-    Method,
-    NotTaken,
-    Provider,
-    Refused,
-    RemoteId,
-    Target,
-)
+from runner.task import Endpoint, Gateway, Method, NotTaken, Provider, Refused, RemoteId, Target
 from tests.store.steps import ANSWER, CLAUDE, HOUR, MINUTE, OpenStore, Scene, begin, numbered
 from tests.support.clock import ManualClock
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from runner.errors import WrongInput
 from runner.lifecycle import State
+from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import open_store
 from runner.store.values import Added, Decision, Idle
-from runner.task import Attempt, Batch, Endpoint, Outcome, Provider, Tag, Target
+from runner.task import Endpoint, Outcome, Provider, Tag, Target
 from tests.store.steps import (
     CLAUDE,
     GEMINI,

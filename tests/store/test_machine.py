@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from runner.lifecycle import MOVES, State
+from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
 from runner.store.control import Keep
 from runner.store.listing import Selection
@@ -42,7 +43,7 @@ from runner.store.values import (
     RetryFilter,
     StillRunning,
 )
-from runner.task import Attempt, Batch, Outcome, RemoteId, Tag, TaskId
+from runner.task import Outcome, RemoteId, Tag, TaskId
 from tests.store.steps import (
     ADVANCED,
     HOUR,

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from runner.resources import migrations
+from runner.rows import Batch
 from runner.store.migrate import migrate, read_migrations
 from runner.store.reconciling import Sighting
 from runner.store.sqlite.store import open_store
-from runner.task import Batch, RemoteId
+from runner.task import RemoteId
 from tests.store.steps import (
     CLAUDE,
     GEMINI,

@@ -9,10 +9,11 @@ import pytest
 from runner.errors import WrongInput
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
+from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
 from runner.store.values import AttemptOver, Ceiling, Idle
-from runner.task import Attempt, Batch, Outcome, Tag
+from runner.task import Outcome, Tag
 from tests.store.steps import (
     ADVANCED,
     CLAUDE,

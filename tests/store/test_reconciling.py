@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from runner.lifecycle import State
+from runner.rows import Batch
 from runner.store.reconciling import Found, IncidentKind, NewIncident, Sighting, Times
 from runner.store.sqlite.store import SqliteStore, open_store
-from runner.task import Batch, RemoteId, Tag
+from runner.task import RemoteId, Tag
 from tests.store import steps
 from tests.support.clock import ManualClock
 

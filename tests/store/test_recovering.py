@@ -9,12 +9,13 @@ import pytest
 
 from runner.errors import WrongInput
 from runner.lifecycle import State
+from runner.rows import Ask, Batch
 from runner.store.mark import Mark
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.store.recovering import Doubted
 from runner.store.sqlite.copying import copy_store
 from runner.store.sqlite.store import SqliteStore, open_store
-from runner.task import Ask, Batch, RemoteId, Tag
+from runner.task import RemoteId, Tag
 from tests.store import steps
 from tests.support.clock import ManualClock
 

@@ -8,12 +8,13 @@ import pytest
 
 from runner.errors import WrongInput
 from runner.lifecycle import Reason, State
+from runner.rows import Batch
 from runner.store.amounts import Money
 from runner.store.listing import Selection
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import RetryFilter
-from runner.task import Batch, RemoteId
+from runner.task import RemoteId
 from tests.store import steps
 from tests.support.clock import ManualClock
 

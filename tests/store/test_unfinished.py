@@ -1,8 +1,8 @@
 """What a daemon asks the store: which runs wait, how many tasks there are, what is being loaded."""
 
 from runner.lifecycle import State
+from runner.rows import Batch
 from runner.store.values import Ceiling, Idle
-from runner.task import Batch
 from tests.store.steps import MINUTE, Scene, rows
 
 

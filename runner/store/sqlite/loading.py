@@ -21,10 +21,10 @@ import msgspec
 from runner.clock import to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import State
+from runner.rows import InputRow
 from runner.store.sqlite import follow_ups
 from runner.store.sqlite.changes import note_changes
 from runner.store.values import Added
-from runner.task import InputRow
 
 PART: Final = 4_000
 """Rows staged at a time. One transaction may have several parts: it is the commit that costs."""

@@ -11,6 +11,7 @@ from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.rows import Attempt, Batch
 from runner.store.sqlite.affording import affordable
 from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.deaths import APART, outlived, set_apart
@@ -22,8 +23,6 @@ from runner.store.sqlite.ready_list import DELIVERED_BY, first_ask_ms
 from runner.store.values import AttemptOver, Ceiling, Idle
 from runner.task import (
     Accepted,
-    Attempt,
-    Batch,
     Endpoint,
     Lost,
     Method,

@@ -3,11 +3,11 @@
 import sqlite3
 from datetime import datetime
 
+from runner.rows import Batch
 from runner.store.mark import Mark
 from runner.store.recovering import Unlisted
 from runner.store.sqlite import identity, recovering
 from runner.store.sqlite.connection import Connection
-from runner.task import Batch
 
 
 class RecoveringVerbs:

@@ -11,6 +11,7 @@ from typing import Final
 from runner.clock import Clock, SystemClock
 from runner.lifecycle import State
 from runner.resources import migrations
+from runner.rows import Attempt, Batch, InputRow
 from runner.store.control import Keep, Pause, Pruned
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
@@ -54,18 +55,7 @@ from runner.store.values import (
     Run,
     RunStatus,
 )
-from runner.task import (
-    Attempt,
-    Batch,
-    Endpoint,
-    InputRow,
-    Method,
-    Outcome,
-    Provider,
-    RemoteId,
-    Tag,
-    Target,
-)
+from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
 
 EXPORT_PAGE: Final = 500
 """Input lines read at a time: memory does not grow with the run."""
