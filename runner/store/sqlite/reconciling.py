@@ -254,7 +254,9 @@ def _amount(sighting: Sighting) -> int:
 def prove_absent(
     db: sqlite3.Connection, attempts: Sequence[tuple[int, int]], *, now: datetime
 ) -> int:
-    moved = _move(db, attempts, after(State.UNKNOWN, Event.PROVEN_ABSENT), "", to_ms(now))
+    moved = move(
+        db, State.UNKNOWN, attempts, after(State.UNKNOWN, Event.PROVEN_ABSENT), "", to_ms(now)
+    )
     db.executemany(
         """
         UPDATE attempts
@@ -276,7 +278,7 @@ def quarantine(
     reason: str = "",
     now: datetime,
 ) -> int:
-    moved = _move(db, attempts, after(State.UNKNOWN, Event.UNDECIDED), reason, None)
+    moved = move(db, State.UNKNOWN, attempts, after(State.UNKNOWN, Event.UNDECIDED), reason, None)
     db.executemany(
         """
         UPDATE attempts SET state = 'quarantined', message = ?, ended_at = ?
@@ -288,23 +290,30 @@ def quarantine(
     return len(moved)
 
 
-def _move(
+def move(
     db: sqlite3.Connection,
+    state: State,
     attempts: Sequence[tuple[int, int]],
     to: State,
     reason: str,
     due_at: int | None,
 ) -> list[tuple[int, int]]:
-    """Move those (task, attempt) that are still in doubt; returns them."""
+    """Move those (task, attempt) that are still in *state*; returns them."""
     return db.execute(
         """
         UPDATE tasks SET state = :state, reason = :reason, due_at = :due_at
           FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS attempt
                   FROM json_each(:attempts)) AS e
-         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = 'unknown'
+         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = :now_in
         RETURNING tasks.id, tasks.attempt
         """,
-        {"state": to, "reason": reason, "due_at": due_at, "attempts": json.dumps(list(attempts))},
+        {
+            "now_in": state,
+            "state": to,
+            "reason": reason,
+            "due_at": due_at,
+            "attempts": json.dumps(list(attempts)),
+        },
     ).fetchall()
 
 

@@ -1,6 +1,5 @@
 """Quarantined tasks that a person decides about, and how much there is in a store."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from runner.store.amounts import Money
 from runner.store.listing import Selection
 from runner.store.reconciling import IncidentKind
 from runner.store.resolving import Contents, Held
+from runner.store.sqlite.reconciling import move
 from runner.store.sqlite.selecting import condition
 from runner.task import Endpoint, RemoteId, TaskId
 
@@ -115,7 +115,7 @@ def ask_absent(
     db: sqlite3.Connection, attempts: Sequence[tuple[int, int]], *, now: datetime
 ) -> int:
     to = after(State.QUARANTINED, Event.ASKED_AGAIN)
-    moved = _move(db, attempts, to, "", to_ms(now))
+    moved = move(db, State.QUARANTINED, attempts, to, "", to_ms(now))
     db.executemany(
         """
         UPDATE attempts
@@ -129,7 +129,7 @@ def ask_absent(
 
 def write_off(db: sqlite3.Connection, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
     to = after(State.QUARANTINED, Event.WRITTEN_OFF)
-    moved = _move(db, attempts, to, Reason.WRITTEN_OFF, None)
+    moved = move(db, State.QUARANTINED, attempts, to, Reason.WRITTEN_OFF, None)
     # Giving up is no knowledge: what is at risk stays there.
     db.executemany(
         """
@@ -139,26 +139,6 @@ def write_off(db: sqlite3.Connection, attempts: Sequence[tuple[int, int]], *, no
         ((_GIVEN_UP, to_ms(now), *each) for each in moved),
     )
     return len(moved)
-
-
-def _move(
-    db: sqlite3.Connection,
-    attempts: Sequence[tuple[int, int]],
-    to: State,
-    reason: str,
-    due_at: int | None,
-) -> list[tuple[int, int]]:
-    """Move those (task, attempt) that are still quarantined; returns them."""
-    return db.execute(
-        """
-        UPDATE tasks SET state = :state, reason = :reason, due_at = :due_at
-          FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS attempt
-                  FROM json_each(:attempts)) AS e
-         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = 'quarantined'
-        RETURNING tasks.id, tasks.attempt
-        """,
-        {"state": to, "reason": reason, "due_at": due_at, "attempts": json.dumps(list(attempts))},
-    ).fetchall()
 
 
 def contents(db: sqlite3.Connection) -> Contents:
