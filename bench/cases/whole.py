@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable
 
-from bench.cases.stages import PEERS, client, forget_store, lifted, prepared
+from bench.cases.stages import PEERS, client_command, forget_store, lifted, prepared
 from bench.measuring import (
     Line,
     Place,
@@ -66,15 +66,10 @@ def _at(place: Place, tasks: int, rounds: int) -> dict[str, list[Sample]]:
         return whole_process(measure_command(command, folder=folder))
 
     sides: dict[str, Side] = {"ours": ours, "cookbook-style": cookbook}
-    if client(place, "whole", tasks) is not None:
-        sides["client"] = _whole_client(place, tasks)
+    command = client_command(place, "whole", tasks, "prompts.jsonl")
+    if command is not None:
+        sides["client"] = lambda: whole_process(measure_command(command, folder=place.folder))
     return take_turns(sides, rounds)
-
-
-def _whole_client(place: Place, tasks: int) -> Side:
-    script = str(PEERS / "official_client.py")
-    command = [str(place.client), script, place.url, "whole", str(tasks), "prompts.jsonl"]
-    return lambda: whole_process(measure_command(command, folder=place.folder))
 
 
 def _lines(place: Place, tasks: int, found: dict[str, list[Sample]]) -> Iterable[Line]:

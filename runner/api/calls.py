@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from runner.task import Gateway, Provider
 
 
@@ -21,8 +23,7 @@ class CallKind(StrEnum):
     WEBHOOK_RESEND = "webhook_resend"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallReport:
+class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one HTTP request taught about limits and time; None for what no reply told."""
 
     kind: CallKind

@@ -9,19 +9,21 @@ attempt's goes before the id, which a person may have given (`resolve --adopt`).
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
+from runner.api.answers import answer_of, states_price
 from runner.api.errors import ApiError, Block, MoneyBlocked, ProtocolFault, about_code
 from runner.api.jsontext import Unreadable
 from runner.api.replies import Reply, complaint, reply_of
 from runner.api.status import AtGet, at_get, lookup
-from runner.api.wire import Entry, answer_of, states_price
+from runner.api.wire import Entry
 from runner.task import Answer, RemoteId, Tag
 
 MOST_KEPT_UNREAD: Final = 256 * 1024
 """So much of a reply about a task that cannot be read is kept for a person to look at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The task is done and its result is here."""
 
     remote_id: RemoteId
@@ -35,8 +37,11 @@ class Finished:
     """What the reply states as the task's cost; both vendor examples say 0 (API.md §5 Cost)."""
     price_stated: bool
     """Whether the result says what the model charged; if not, its ``money_spent`` reads as 0."""
-    raw: bytes = field(repr=False)
+    raw: bytes
     """The whole reply as it came, decompressed."""
+
+    def __repr__(self) -> str:
+        return f"Finished({self.remote_id}, {self.answer or self.parse_error!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,7 @@ def read_delivered(body: bytes, remote_id: str, *, tag: str) -> Finished | TaskF
     """
     try:
         fetched = read_fetched(
-            reply_of(200, {}, body, strict=False), remote_id, tag=tag, bare_url=False
+            reply_of(200, {}, body, of_answers=True), remote_id, tag=tag, bare_url=False
         )
     except ProtocolFault:
         raise

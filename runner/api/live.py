@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Final
 
 from runner.api import aisa
+from runner.api.answers import answer_of, states_price
 from runner.api.errors import ApiError, RateLimited, about_code
 from runner.api.jsontext import Unreadable
 from runner.api.posting import NOT_SENT_WAIT_S
@@ -34,7 +35,7 @@ from runner.api.status import (
     lookup,
     wait_s,
 )
-from runner.api.wire import Entry, answer_of, states_price
+from runner.api.wire import Entry
 from runner.money import BASE_PRICE_LIVE, Evidence, final_charge
 from runner.task import Answer, Gateway, NotTaken, Refused, RemoteId
 

@@ -1,27 +1,28 @@
 """What came back from one HTTP request, before anybody has judged it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from runner.api.errors import ApiError, Unreachable, Untrusted, about_code, about_http
 from runner.api.jsontext import Unreadable
 from runner.api.status import StatusClass, lookup
-from runner.api.wire import Envelope, read_envelope
+from runner.api.wire import Envelope, read_answers, read_envelope
 
 READABLE_HTTP: Final = frozenset({200, 401, 402, 404})
 """The statuses that the API is documented to explain in its body (API.md §5)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """A complete reply, read to its last byte."""
 
     http_status: int
-    body: bytes = field(repr=False)
+    body: bytes
     envelope: Envelope | None = None
     """None if the body is not in the API's form; ``fault`` then says why."""
     fault: str = ""
@@ -29,6 +30,9 @@ class Reply:
     """The ``Date`` header, UTC."""
     wait_s: float | None = None
     """The ``Retry-After`` header, if it is a number of seconds."""
+
+    def __repr__(self) -> str:
+        return f"Reply({self.http_status}, {self.code or self.fault!r}, {len(self.body)} bytes)"
 
     @property
     def code(self) -> int | None:
@@ -103,11 +107,20 @@ def date_in(header: str | None) -> datetime | None:
         return None
 
 
-def reply_of(status: int, headers: Mapping[str, str], body: bytes, *, strict: bool) -> Reply:
-    """A reply as it came; with *strict* damaged text is not mended (``read_envelope``)."""
+def reply_of(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    strict: bool = False,
+    of_answers: bool = False,
+) -> Reply:
+    """A reply as it came; with *strict* damaged text is not mended (``read_envelope``).
+    *of_answers*: its results can only be answers (``read_answers``).
+    """
     envelope, fault = None, ""
     try:
-        envelope = read_envelope(body, mend=not strict)
+        envelope = read_answers(body) if of_answers else read_envelope(body, mend=not strict)
     except Unreadable as error:
         fault = str(error)
     wait_s = number_in(headers.get("Retry-After"))

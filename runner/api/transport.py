@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
 from runner import __version__
 from runner.api.access import Access
@@ -56,6 +57,9 @@ class Transport:
         self._clock = clock
         self._proxy = proxy_for(access.base_url)
         self._proxy_headers = _proxy_headers(self._proxy)
+        # A URL made from text is gone through five times as long.
+        self._base = URL(access.base_url)
+        self._prefix = self._base.raw_path.removesuffix("/")
         self._session: aiohttp.ClientSession | None = None
         self._paid_session: aiohttp.ClientSession | None = None
 
@@ -104,7 +108,7 @@ class Transport:
         try:
             async with session.request(
                 "GET" if body is None else "POST",
-                self.access.base_url + path,
+                self._base.with_path(self._prefix + path, encoded=True),
                 data=body,
                 headers=None if body is None else _JSON,
                 allow_redirects=False,
@@ -117,7 +121,11 @@ class Transport:
                     hit(Point.REPLY_BEGUN)
                 headers = response.headers
                 outcome = reply_of(
-                    response.status, headers, await read_body(response), strict=strict
+                    response.status,
+                    headers,
+                    await read_body(response),
+                    strict=strict,
+                    of_answers=kind is CallKind.TASK_GET,
                 )
         except Exception as error:
             # Every failure is an outcome here, an unforeseen one of the library's too: after the

@@ -29,7 +29,7 @@ from runner.task import Gateway
 
 Stage = Callable[[], Awaitable[object]]
 
-_ENDINGS_WAITING: Final = 300
+_ENDINGS_WAITING: Final = 100
 
 
 def to_post(engine: Engine, poster: Poster) -> list[Stage]:

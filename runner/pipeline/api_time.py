@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 SLACK: Final = timedelta(seconds=30)
 """By so much the clocks of the API's own machines may differ."""
 
@@ -33,8 +35,7 @@ WITNESSED_S: Final = 2.0
 that meet one bad proxy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """A reply's ``Date``, and the call that brought it."""
 
     date: datetime

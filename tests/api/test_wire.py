@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.api.answers import parse_answer
 from runner.api.jsontext import Unreadable
 from runner.api.requests import encode_post
 from runner.api.wire import (
     AccountData,
     Ready,
     account_data,
-    parse_answer,
     read_envelope,
     ready_rows,
 )
