@@ -27,6 +27,7 @@ from runner.pipeline.packing import packed
 from runner.pipeline.poller import ending_of
 from runner.pipeline.writer import store_group
 from runner.store.inbox import Letter, Standing
+from runner.store.planning import Kind
 from runner.store.reconciling import Sighting
 from runner.store.values import Ending, Posted, StillRunning, StoreUnwritable
 
@@ -172,9 +173,18 @@ async def _ending(engine: Engine, letter: Letter, posted: Posted) -> Ending:
     if isinstance(fetched, Finished | TaskFailed):
         # Under another tag it may be the answer to another question.
         if fetched.tag is None or fetched.tag == posted.tag:
+            _learn(engine, posted, fetched)
             return ending_of(engine, posted, fetched, now)
         log.warning("inbox.another_tag", task=posted.task, remote_id=posted.remote_id)
     return _ask_now(engine, posted)
+
+
+def _learn(engine: Engine, posted: Posted, fetched: Finished | TaskFailed) -> None:
+    """Tell the planner how long the answer took: where postbacks fail it is asked for in time."""
+    answer = fetched.answer if isinstance(fetched, Finished) else None
+    if answer is not None and answer.answered_at is not None:
+        age = answer.answered_at - (posted.posted_api or posted.posted_at)
+        engine.planner.note_age(Kind(str(posted.endpoint), posted.model), age)
 
 
 def _ask_now(engine: Engine, posted: Posted, unread: bytes = b"") -> StillRunning:

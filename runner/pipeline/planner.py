@@ -250,8 +250,12 @@ class Planner:
         """A task of *kind* has an answer, which came at *age*; None if the reply does not say."""
         self._answers += 1
         if age is not None:
-            self.curves[kind] = self.curve(kind).add(max(timedelta(0), age))
-            self._changed.add(kind)
+            self.note_age(kind, age)
+
+    def note_age(self, kind: Kind, age: timedelta) -> None:
+        """An answer of *kind* came at *age*, whether it was asked for or delivered."""
+        self.curves[kind] = self.curve(kind).add(max(timedelta(0), age))
+        self._changed.add(kind)
 
     def note_vain(self, kind: Kind, now_s: float) -> None:
         """A task of *kind* that no list had shown was asked for, and was not finished."""

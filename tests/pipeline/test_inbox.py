@@ -81,6 +81,18 @@ async def test_a_delivered_answer_is_booked_without_a_call(scene: Scene) -> None
     assert charged == scene.account.ledger.totals.charged_nanousd
 
 
+async def test_delivered_answers_teach_how_long_answers_take(scene: Scene) -> None:
+    """Where the receiver fails one night, its tasks are asked for when they are likely done."""
+    planner = scene.engine.planner
+    spare = planner.spare
+    for task in await posted(scene, 3):
+        await deliver(scene, task)
+    await take_in_round(scene.engine)
+    (kept,) = planner.to_keep().values()
+    assert sum(kept.curve.weights) == 3
+    assert planner.spare == spare, "no call was made for them, so none may be wasted for them"
+
+
 async def test_a_task_with_a_postback_is_asked_for_only_after_six_hours(scene: Scene) -> None:
     """Asking for what comes by itself would spend the calls that postbacks save."""
     await posted(scene)
