@@ -151,6 +151,8 @@ class Life(RuleBasedStateMachine):
         self.paused = False
         self.ids: dict[tuple[str, int], str] = {}
         self.told: set[str] = set()
+        self.disputed: set[str] = set()
+        """Tasks with an open incident: what it is about is kept until a person has closed it."""
         self.deaths: Counter[str] = Counter()
         self.do(self._open())
         with closing(sqlite3.connect(self.path)) as db:
@@ -246,8 +248,9 @@ class Life(RuleBasedStateMachine):
     def prune(self) -> None:
         store, run = self.scene.store, self.scene.run.id
         self.do(store.prune(run, keep=Keep.COSTS, now=self.clock.now()))
-        for known in self.tasks.values():
-            known.pruned |= known.state in ENDED and not known.changed
+        for name, known in self.tasks.items():
+            over = known.state in ENDED and not known.changed
+            known.pruned |= over and name not in self.disputed
 
     # -- posting -----------------------------------------------------------------------------
 
@@ -350,6 +353,7 @@ class Life(RuleBasedStateMachine):
             if mine is None:
                 self.money[key] = replace(self.money[key], at_risk=0)
             if told:
+                self.disputed.add(name)
                 self.money[seen, 0] = Money(reserved=RESERVE, advanced=ADVANCED)
         assert found.incidents == told
 

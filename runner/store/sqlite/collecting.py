@@ -15,6 +15,7 @@ from runner.lifecycle import Event, State, after
 from runner.money import Evidence
 from runner.store.sqlite.deaths import note_booking, outlived
 from runner.store.sqlite.inbox import drop_letters
+from runner.store.sqlite.rows import insert_many
 from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import Answer, Endpoint, RemoteId, TaskId
 
@@ -207,9 +208,7 @@ def _end_tasks(db: sqlite3.Connection, moves: Iterable[tuple[Move, TaskId]]) -> 
 
 
 def _keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    db.executemany(
-        "INSERT OR REPLACE INTO replies (task_id, attempt, raw) VALUES (?, ?, ?)", replies
-    )
+    insert_many(db, "INSERT OR REPLACE INTO replies (task_id, attempt, raw)", replies)
 
 
 def answer(
@@ -221,33 +220,29 @@ def answer(
     """Book the *answers* of tasks that are in *state*: posted, or being posted by a Live call."""
     done = after(state, Event.ANSWERED)
     _end_tasks(db, (((done, "", None, 0), e.task) for e in answers))
-    db.executemany(
+    db.execute(
         """
         UPDATE attempts
            SET state = 'completed', ended_at = :now, reserved_nanousd = 0, at_risk_nanousd = 0,
-               charged_nanousd = :charge, charge_evidence = :evidence,
-               refunded_nanousd = max(0, advanced_nanousd - :charge),
-               over_reserve_nanousd = max(0, :charge - reserved_nanousd)
-         WHERE task_id = :task AND number = :number
+               charged_nanousd = e.charge, charge_evidence = e.evidence,
+               refunded_nanousd = max(0, advanced_nanousd - e.charge),
+               over_reserve_nanousd = max(0, e.charge - reserved_nanousd)
+          FROM (SELECT json_extract(value, '$[0]') AS task, json_extract(value, '$[1]') AS number,
+                       json_extract(value, '$[2]') AS charge,
+                       json_extract(value, '$[3]') AS evidence
+                  FROM json_each(:answers)) AS e
+         WHERE attempts.task_id = e.task AND attempts.number = e.number
         """,
-        (
-            {
-                "now": moment,
-                "charge": e.charge,
-                "evidence": e.evidence,
-                "task": e.task,
-                "number": e.attempt,
-            }
-            for e in answers
-        ),
+        {
+            "now": moment,
+            "answers": json.dumps([(e.task, e.attempt, e.charge, e.evidence) for e in answers]),
+        },
     )
     _keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
-    db.executemany(
-        "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_result(e, moment) for e in answers),
-    )
-    db.executemany(
-        "INSERT INTO citations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    insert_many(db, "INSERT INTO results", (_result(e, moment) for e in answers))
+    insert_many(
+        db,
+        "INSERT INTO citations",
         (
             (
                 e.task,

@@ -1,0 +1,30 @@
+"""Rows put into a table, many in one step of SQLite.
+
+executemany ..... a step for each row, and after each of them Python's lock is waited for
+insert_many ..... a step for fifty, during which other threads of this process go on
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain, islice
+from typing import Final
+
+_AT_ONCE: Final = 50
+"""One statement of this size is kept prepared; what is left over goes row by row."""
+
+
+def insert_many(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[object]]) -> None:
+    """Insert *rows*, all of one width. *into*: the statement up to its values, a literal."""
+    each = iter(rows)
+    while part := list(islice(each, _AT_ONCE)):
+        if len(part) == _AT_ONCE:
+            db.execute(_statement(into, len(part[0]), _AT_ONCE), list(chain.from_iterable(part)))
+        else:
+            db.executemany(_statement(into, len(part[0]), 1), part)
+
+
+@cache
+def _statement(into: str, width: int, rows: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"{into} VALUES {', '.join([row] * rows)}"
