@@ -37,7 +37,7 @@ log = structlog.get_logger()
 CHUNK: Final = 1_000
 """Rows read and checked for each hop into a worker thread."""
 
-ROWS_PER_TRANSACTION: Final = 4_000
+ROWS_PER_TRANSACTION: Final = 2_000
 
 _MOST_TOLD: Final = 10_000
 """Mistakes remembered of a second table, which may have as many rows."""

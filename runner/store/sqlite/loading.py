@@ -26,7 +26,7 @@ from runner.store.sqlite import follow_ups
 from runner.store.sqlite.changes import note_changes
 from runner.store.values import Added
 
-PART: Final = 4_000
+PART: Final = 2_000
 """Rows staged at a time. One transaction may have several parts: it is the commit that costs."""
 
 STAGING: Final = (
