@@ -4,12 +4,14 @@ A test that needs the machine's own time makes a ``SystemClock``; nothing here i
 """
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import mocked_http
 from tests.support.clock import ManualClock
+from tests.support.postgres import Server, serving
 
 # A shared or loaded machine is slow at times, and that says nothing about the code. In CI every
 # run tries the same examples: a red run there can be had again.
@@ -24,3 +26,10 @@ mocked_http.bridge()
 def clock() -> ManualClock:
     """A clock whose sleepers do not wait."""
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    with serving() as server:
+        yield server

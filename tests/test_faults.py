@@ -16,7 +16,7 @@ import pytest
 TESTS: Final = Path(__file__).parent
 FAULTS: Final = range(1, 85)
 
-SEVERAL_HOSTS: Final = "several hosts on PostgreSQL: there is only the SQLite store so far"
+SEVERAL_HOSTS: Final = "engines do not share one PostgreSQL store yet"
 
 SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     1: (
@@ -151,6 +151,21 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
         "an interrupted migration",
         "store/test_migrate.py",
         "test_a_file_that_fails_leaves_nothing_of_itself",
+    ),
+    32: (
+        "the server starts anew",
+        "store/test_postgres.py",
+        "test_a_killed_backend_is_replaced_within_the_verb",
+    ),
+    33: (
+        "the outcome of a commit is not heard",
+        "store/test_postgres.py",
+        "test_a_commit_whose_reply_is_lost_is_read_back_and_counts",
+    ),
+    34: (
+        "cut off from the server while a post is in flight",
+        "store/test_postgres.py",
+        "test_a_reply_that_comes_after_its_worker_was_taken_for_dead_counts_while_in_doubt",
     ),
     36: ("power loss", "store/test_sqlite.py", "test_a_store_is_durable_and_checks_its_references"),
     37: (
@@ -337,6 +352,11 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
         "pipeline/test_clock_jumps.py",
         "test_no_window_is_closed_by_our_clock",
     ),
+    77: (
+        "hosts whose clocks are apart",
+        "store/test_postgres.py",
+        "test_only_the_servers_clock_decides_what_is_due",
+    ),
     78: (
         "secrets in outputs",
         "whole_runs/test_from_file_to_answers.py",
@@ -375,11 +395,7 @@ NOT_SHOWN: Final[dict[int, str]] = {
     19: "no heartbeat and no watchdog: large inputs are read in threads, and a reply is read whole"
     " in less time than any timeout",
     31: "network file systems are not told apart: the lock and the sync are as good as theirs",
-    32: SEVERAL_HOSTS,
-    33: SEVERAL_HOSTS,
-    34: SEVERAL_HOSTS,
     35: SEVERAL_HOSTS,
-    77: SEVERAL_HOSTS,
 }
 """Why nothing is shown of a fault."""
 

@@ -81,6 +81,7 @@ def test_the_locks_fit_the_declared_ranges() -> None:
     groups = PROJECT["dependency-groups"]
     wanted = [
         *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["postgres"],
         *groups["test"],
         *groups["lint"],
         *groups["build"],
@@ -91,9 +92,9 @@ def test_the_locks_fit_the_declared_ranges() -> None:
 
 def test_every_import_is_declared_and_every_declared_package_imported() -> None:
     """An undeclared import breaks a fresh install; an unused package is weight for nothing."""
-    declared = {
-        Requirement(text).name.replace("-", "_") for text in PROJECT["project"]["dependencies"]
-    }
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    texts = [*PROJECT["project"]["dependencies"], *(text for extra in extras for text in extra)]
+    declared = {Requirement(text).name.replace("-", "_") for text in texts}
     used = set[str]().union(*map(foreign, MODULES))
     # Comes with pydantic, as its other half.
     assert used - {"pydantic_core"} == declared
@@ -150,16 +151,16 @@ def test_the_first_words_of_the_tools_can_be_read_by_old_pythons() -> None:
 # --- migrations -----------------------------------------------------------------------------------
 
 
-def statements(path: Path) -> list[str]:
-    """The SQL statements of a migration, without its comments."""
-    text = re.sub(r"--[^\n]*", "", path.read_text("utf-8"))
+def statements(name: str, sql: str) -> list[str]:
+    """The SQL statements of the migration *name*, without its comments."""
+    text = re.sub(r"--[^\n]*", "", sql)
     found, current = [], ""
     for piece in re.split(r"(?<=;)", text):
         current += piece
         if sqlite3.complete_statement(current):
             found.append(current.strip())
             current = ""
-    assert current.strip() == "", f"{path.name}: the last statement has no semicolon"
+    assert current.strip() == "", f"{name}: the last statement has no semicolon"
     return found
 
 
@@ -176,7 +177,12 @@ def test_migrations_are_numbered_without_gaps() -> None:
 def test_a_migration_leaves_the_transaction_to_the_program(path: Path) -> None:
     """One that commits by itself could fail halfway and leave half a schema behind."""
     alone = re.compile(r"(?i)(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|PRAGMA|ATTACH|VACUUM)\b")
-    assert [each for each in statements(path) if alone.match(each)] == []
+    # The body of a function of PostgreSQL's (`$$ … $$`) is a text, and no statement.
+    outside = re.sub(r"(?s)\$\$.*?\$\$", "''", path.read_text("utf-8"))
+    if path.parent.name == "postgres":
+        # Its triggers have no body of their own, whose END would be waited for.
+        outside = outside.replace("CREATE TRIGGER", "CREATE RULE")
+    assert [each for each in statements(path.name, outside) if alone.match(each)] == []
 
 
 # --- the front door -------------------------------------------------------------------------------

@@ -133,7 +133,12 @@ def test_the_wheel_says_what_it_needs_and_which_command_it_brings(wheel: Path) -
         commands = configparser.ConfigParser()
         commands.read_string(opened.read(f"{about}/entry_points.txt").decode())
     needed = {str(Requirement(text)) for text in said.get_all("Requires-Dist", [])}
-    assert needed == {str(Requirement(text)) for text in PROJECT["dependencies"]}
+    extra = {
+        str(Requirement(f"{text}; extra == '{name}'"))
+        for name, texts in PROJECT["optional-dependencies"].items()
+        for text in texts
+    }
+    assert needed == {str(Requirement(text)) for text in PROJECT["dependencies"]} | extra
     assert (said["Name"], said["Version"]) == (PROJECT["name"], __version__)
     assert said["Requires-Python"] == PROJECT["requires-python"]
     assert {name: dict(commands[name]) for name in commands.sections()} == {

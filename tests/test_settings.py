@@ -239,7 +239,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     """Three starts to find three mistakes are two too many."""
     (tmp_path / "runner.toml").write_text('settle_seconds = "long"\ncalls_per_minut = 5\n')
     environ = {"RUNNER_POST_TIMEOUT_SECONDS": "soon", "RUNNER_ALLOW_HTTP": "perhaps"}
-    error = refused(tmp_path, environ, api="liev", store="postgresql://db/x")
+    error = refused(tmp_path, environ, api="liev", store="mysql://db/x")
     text = whole_text(error)
     assert error.what == "6 settings are wrong"
     assert [(p.line, p.column) for p in error.problems] == [(2, 1), (1, 1)]
@@ -295,8 +295,6 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "store",
     [
-        f"postgresql://me:{PASSWORD}@db/x",
-        f"postgres://me:{PASSWORD}@db/x",
         f"mysql://me:{PASSWORD}@db/x",
         "file:runner.db?mode=memory",
         ":memory:",

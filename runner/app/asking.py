@@ -13,7 +13,7 @@ from runner.api.wire import AccountData, Model
 from runner.app.opening import free_calls
 from runner.clock import Clock, from_ms, to_ms
 from runner.settings import Settings
-from runner.store.sqlite.store import open_store_to_look
+from runner.store.opening import open_store_to_look
 from runner.task import Provider
 
 log = structlog.get_logger()
@@ -136,8 +136,8 @@ async def read_account(*, settings: Settings, clock: Clock) -> Account:
     async with free_calls(settings, clock=clock) as api:
         stated = await api.user_data()
     held = 0
-    if settings.store.exists():
-        async with open_store_to_look(settings.store, clock=clock) as store:
+    if settings.has_store:
+        async with open_store_to_look(settings.place, clock=clock) as store:
             for run in await store.runs():
                 money = (await store.status(run.id)).money
                 held += money.reserved + money.at_risk

@@ -1,7 +1,8 @@
-"""Care of the store's file itself: a copy made this host's own, a backup."""
+"""Care of the store itself: a copy made this host's own, a backup, another place."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.app.hosts import host_of
 from runner.app.opening import held_elsewhere
@@ -9,9 +10,14 @@ from runner.app.stopping import store_may_be_full
 from runner.clock import Clock
 from runner.errors import WrongInput
 from runner.settings import Settings
-from runner.store.lock import EngineElsewhere, engine_lock
+from runner.settings.server import is_server
+from runner.store.lock import EngineElsewhere, LoaderElsewhere, engine_lock, loading_lock
+from runner.store.opening import check_installed
 from runner.store.sqlite.copying import copy_store
 from runner.store.sqlite.store import open_store
+
+if TYPE_CHECKING:
+    from runner.store.postgres.moving import Moved
 
 
 async def claim_store(settings: Settings, *, clock: Clock) -> str:
@@ -30,7 +36,7 @@ async def claim_store(settings: Settings, *, clock: Clock) -> str:
             try:
                 await stack.enter_async_context(lock)
             except EngineElsewhere:
-                raise await held_elsewhere(store, settings.store) from None
+                raise await held_elsewhere(store, settings.store_name) from None
             return await store.claim(host_of(settings))
 
 
@@ -53,3 +59,66 @@ async def back_up(settings: Settings, to: Path, *, force: bool) -> int:
     except OSError as error:
         raise WrongInput(f"{to} cannot be written: {error.strerror or error}") from error
     return to.stat().st_size
+
+
+async def copy_to(settings: Settings, to: str, *, clock: Clock) -> "Moved":
+    """Copy the whole store from its file to the server *to*, or from its server to the file *to*.
+
+    Both are whole stores then, of the same account: only one of them may go on.
+
+    Raises:
+        WrongInput: *to* is no such place, or not empty; a post is under way.
+        TryLater: an engine or a load is at work in it, or the disk is full.
+        StoreBroken: one of them cannot be used, or not everything arrived.
+    """
+    if is_server(to) == (settings.server is not None):
+        raise WrongInput(
+            "a copy goes from a file to a server, or from a server to a file",
+            how="for a copy from file to file: runner db backup FILE",
+        )
+    with store_may_be_full(settings):
+        async with AsyncExitStack() as stack:
+            check_installed()
+            if settings.server is None:
+                return await _to_server(settings, to, stack, clock)
+            return await _to_file(settings.server, settings, Path(to), clock)
+
+
+async def _to_server(settings: Settings, to: str, stack: AsyncExitStack, clock: Clock) -> "Moved":
+    from runner.store.postgres.address import Address
+    from runner.store.postgres.connection import connect
+    from runner.store.postgres.moving import to_server
+    from runner.store.postgres.store import open_store as open_server
+
+    store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+    try:
+        await stack.enter_async_context(engine_lock(settings.store, wait_s=0.0, clock=clock))
+        await stack.enter_async_context(loading_lock(settings.store, wait_s=0.0, clock=clock))
+    except (EngineElsewhere, LoaderElsewhere):
+        raise await held_elsewhere(store, settings.store_name) from None
+    # It is made, or brought up to date.
+    async with open_server(to, clock=clock):
+        pass
+    async with connect(Address.parse(to)) as server:
+        return await server.write(to_server, settings.store)
+
+
+async def _to_file(server: str, settings: Settings, to: Path, clock: Clock) -> "Moved":
+    from runner.store.postgres.address import Address
+    from runner.store.postgres.connection import connect
+    from runner.store.postgres.moving import to_file
+    from runner.store.postgres.store import open_store as open_server
+
+    if to.exists():
+        raise WrongInput(f"{to} is there already", how="name another file")
+    async with open_server(server, clock=clock) as store:
+        if await store.living_workers():
+            raise await held_elsewhere(store, settings.store_name)
+        half = to.with_name(f"{to.name}.part")
+        half.unlink(missing_ok=True)
+        async with open_store(half, clock=clock):
+            pass
+        async with connect(Address.parse(server), read_only=True) as reader:
+            moved = await reader.read(to_file, half)
+        half.replace(to)
+        return moved

@@ -6,6 +6,7 @@ from pathlib import Path
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.values import DryRun, Reporter, RunOptions
 from runner.clock import Clock
+from runner.errors import WrongInput
 from runner.jobfile.job import Job
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
@@ -26,6 +27,11 @@ async def dry_run(
     Raises:
         WrongInput: as ``run_job`` would.
     """
+    if settings.server is not None:
+        raise WrongInput(
+            "a dry run works on a copy of the store's file, and this store is on a server",
+            how="rehearse it with --api sim, which has a file of its own",
+        )
     report = LoadReport(added=Added(), rejected=0, unchanged=True)
     with tempfile.TemporaryDirectory(prefix="runner-dry-") as folder:
         scratch = Path(folder, "store.db")

@@ -14,8 +14,8 @@ from runner.jobfile.job import Job
 from runner.pipeline.loader import Input, LoadReport, check_input, load
 from runner.settings import Settings
 from runner.store.lock import LoaderElsewhere, loading_lock
+from runner.store.opening import open_store
 from runner.store.protocol import TaskStore
-from runner.store.sqlite.store import open_store
 from runner.store.values import Run
 
 LOADER_PATIENCE_S: Final = 600.0
@@ -80,7 +80,7 @@ async def queue(
         except LoaderElsewhere:
             raise TryLater(
                 "another process is loading into this store",
-                where=str(settings.store),
+                where=settings.store_name,
                 how="start the same command again when it is done",
             ) from None
         run = await begin_run(store, job, planned, clock)
@@ -113,7 +113,7 @@ async def load_job(
     """
 
     async def work() -> Loaded:
-        async with open_store(settings.store, clock=clock) as store:
+        async with open_store(settings.place, clock=clock) as store:
             planned = await plan_run(store, job, options, settings, clock)
             parts = [(job, planned, options)]
             (source,) = await check_inputs(parts, reporter)

@@ -25,8 +25,9 @@ from runner.postbacks import PostbackAddress
 from runner.settings import ApiKind, Settings
 from runner.store.lock import EngineElsewhere, engine_lock
 from runner.store.mark import Mark
+from runner.store.opening import AnyStore, open_store
 from runner.store.protocol import TaskStore
-from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.sqlite.store import SqliteStore
 from runner.store.values import StoreUnwritable
 from runner.task import Gateway
 
@@ -45,7 +46,7 @@ _REMEMBERED: Final = timedelta(seconds=62)
 class OwnStore:
     """A store that this process is the only engine of."""
 
-    store: SqliteStore
+    store: AnyStore
     worker: int
 
 
@@ -63,16 +64,20 @@ async def own_store(
         StoreBroken: it cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings.store, clock=clock))
-        lock = engine_lock(settings.store, wait_s=wait_lock_s, clock=clock)
-        try:
-            await stack.enter_async_context(lock)
-        except EngineElsewhere:
-            raise await held_elsewhere(store, settings.store) from None
-        await store.check_host(host_of(settings))
-        mark = Mark.beside(settings.store)
-        stack.callback(mark.close)
-        await store.keep_mark(mark)
+        store = await stack.enter_async_context(open_store(settings.place, clock=clock))
+        if isinstance(store, SqliteStore):
+            lock = engine_lock(settings.store, wait_s=wait_lock_s, clock=clock)
+            try:
+                await stack.enter_async_context(lock)
+            except EngineElsewhere:
+                raise await held_elsewhere(store, settings.store_name) from None
+            await store.check_host(host_of(settings))
+            mark = Mark.beside(settings.store)
+            stack.callback(mark.close)
+            await store.keep_mark(mark)
+        elif await store.living_workers():
+            # Engines do not share the account's limit yet.
+            raise await held_elsewhere(store, settings.store_name)
         hit(Point.WORKER_BEFORE)
         worker = await store.begin_worker(now=clock.now())
         await store.redate(now=clock.now())
@@ -86,7 +91,7 @@ async def own_store(
                 await store.end_worker(worker, now=clock.now())
 
 
-async def held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
+async def held_elsewhere(store: AnyStore, place: str) -> TryLater:
     holder = await store.current_worker()
     who = (
         f"pid {holder.pid} on {holder.host}, since {holder.started_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -95,7 +100,7 @@ async def held_elsewhere(store: SqliteStore, path: Path) -> TryLater:
     )
     return TryLater(
         f"another run is active in this store ({who})",
-        where=str(path),
+        where=place,
         how="wait for it with --wait-lock 2h, or look at it with: runner status",
     )
 
@@ -210,8 +215,8 @@ async def free_calls(
             await pacer.take(Priority(priority))
 
         before_call: BeforeCall = take
-        if counted and settings.store.exists():
-            store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+        if counted and settings.has_store:
+            store = await stack.enter_async_context(open_store(settings.place, clock=clock))
             account = await store.bind_account(
                 gateway=_GATEWAY,
                 base_url=settings.api.base_url or str(ApiKind.SIM),
@@ -241,7 +246,7 @@ async def engine_beside(settings: Settings, *, clock: Clock) -> AsyncIterator[En
         StoreBroken: the store cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+        store = await stack.enter_async_context(open_store(settings.place, clock=clock))
         beside = OwnStore(store, worker=0)
         yield await stack.enter_async_context(running_engine(settings, beside, clock=clock))
 

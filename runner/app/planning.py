@@ -19,7 +19,7 @@ from runner.app.opening import free_calls
 from runner.app.starting import begin_run, ceiling_of, for_run, plan_run
 from runner.app.values import Reporter, RunOptions
 from runner.clock import Clock
-from runner.errors import CredentialsRefused, RunnerError
+from runner.errors import CredentialsRefused, RunnerError, WrongInput
 from runner.jobfile.job import Job
 from runner.money import short
 from runner.pipeline.loader import check_input, load
@@ -115,8 +115,13 @@ async def plan_job(
     """Work out what starting *job* now would come to. Nothing is sent but one free call.
 
     Raises:
-        WrongInput: as ``run_job`` would, for the job and its input.
+        WrongInput: as ``run_job`` would, for the job and its input; the store is on a server.
     """
+    if settings.server is not None:
+        raise WrongInput(
+            "a plan works on a copy of the store's file, and this store is on a server",
+            how="plan it with --api sim, which has a file of its own",
+        )
     with tempfile.TemporaryDirectory(prefix="runner-plan-") as folder:
         scratch = Path(folder, "store.db")
         await copy_store(settings.store, scratch)

@@ -4,14 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
-from anyio import to_thread
-
 from runner.app.stopping import store_may_be_full
 from runner.app.values import StopSwitch
 from runner.clock import Clock
 from runner.settings import Settings
 from runner.store.inbox import Inbox
-from runner.store.sqlite.store import open_store
+from runner.store.opening import open_store
 from runner.web.listen import Listen
 
 Told = Callable[[str], None]
@@ -75,13 +73,13 @@ async def serve(
         TryLater: the disk is full.
         StoreBroken: the store cannot be opened.
     """
-    new = not await to_thread.run_sync(settings.store.exists)
+    new = not settings.has_store
     async with AsyncExitStack() as stack:
         with store_may_be_full(settings):
-            store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+            store = await stack.enter_async_context(open_store(settings.place, clock=clock))
         if new:
             told(
-                f"the store {settings.store} is new: answers for tasks of another store would be "
+                f"the store {settings.place} is new: answers for tasks of another store would be "
                 "taken here, and missing there until they are asked for"
             )
         url = await stack.enter_async_context(

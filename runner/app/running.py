@@ -24,7 +24,7 @@ from runner.lifecycle import State
 from runner.pipeline.engine import Posting, Signals
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
-from runner.store.sqlite.store import SqliteStore
+from runner.store.opening import AnyStore
 from runner.store.values import RetryFilter, Run, RunStatus
 
 
@@ -101,7 +101,7 @@ async def run_jobs(
     start = Start(settings=settings, clock=clock, reporter=reporter, stop=stop)
     refuse_twice(jobs)
 
-    async def prepare(store: SqliteStore) -> list[Part]:
+    async def prepare(store: AnyStore) -> list[Part]:
         # Whatever may be refused is looked at before the first row is queued.
         planned = []
         for job, options in jobs:
@@ -158,7 +158,7 @@ async def retry_run(
     """
     start = Start(settings=settings, clock=clock, reporter=reporter, stop=stop)
 
-    async def prepare(store: SqliteStore) -> list[Part]:
+    async def prepare(store: AnyStore) -> list[Part]:
         retried = await store.retry(run.id, which, now=clock.now(), dry=False)
         part = Part(job=job, options=options, run=run, retried=retried)
         await _agree(store, part, settings)
@@ -168,7 +168,7 @@ async def retry_run(
     return summary
 
 
-async def _agree(store: SqliteStore, part: Part, settings: Settings) -> None:
+async def _agree(store: AnyStore, part: Part, settings: Settings) -> None:
     """Keep the limits that this start was given, and have what it may spend agreed to."""
     run, options = part.run, part.options
     if (run.given_budget, run.given_hold) != (options.given_budget, options.given_hold):
@@ -178,7 +178,7 @@ async def _agree(store: SqliteStore, part: Part, settings: Settings) -> None:
 
 
 async def _carry_out(
-    start: Start, options: RunOptions, prepare: Callable[[SqliteStore], Awaitable[list[Part]]]
+    start: Start, options: RunOptions, prepare: Callable[[AnyStore], Awaitable[list[Part]]]
 ) -> list[RunSummary]:
     began = start.clock.monotonic()
     async with AsyncExitStack() as stack:
@@ -192,7 +192,7 @@ async def _open(
     start: Start,
     stack: AsyncExitStack,
     options: RunOptions,
-    prepare: Callable[[SqliteStore], Awaitable[list[Part]]],
+    prepare: Callable[[AnyStore], Awaitable[list[Part]]],
 ) -> tuple[OwnStore, list[Part]]:
     own = await stack.enter_async_context(
         own_store(start.settings, wait_lock_s=options.wait_lock_s, clock=start.clock)
@@ -233,7 +233,7 @@ async def _go_on(
     return [await _summary(start, store, each, began) for each in before]
 
 
-async def _summary(start: Start, store: SqliteStore, before: _Before, began: float) -> RunSummary:
+async def _summary(start: Start, store: AnyStore, before: _Before, began: float) -> RunSummary:
     part = before.part
     status = await store.status(part.run.id)
     after = [await store.status(other.run.id) for other in before.others]

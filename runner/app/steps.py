@@ -21,7 +21,7 @@ from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting, Signals
 from runner.pipeline.submitter import Poster
 from runner.settings import Settings
-from runner.store.sqlite.store import SqliteStore
+from runner.store.opening import AnyStore
 from runner.store.values import Run, RunStatus
 from runner.web.listen import Listen
 
@@ -203,7 +203,7 @@ async def with_store(step: Step, work: Callable[[OwnStore], Awaitable[T]]) -> T:
             return await work(own)
 
 
-async def _statuses(store: SqliteStore, choose: Choose) -> list[RunStatus]:
+async def _statuses(store: AnyStore, choose: Choose) -> list[RunStatus]:
     """Where the chosen runs stand that are not finished."""
     chosen = {run.id for run in choose(await store.runs())}
     return [await store.status(run.id) for run in await store.unfinished_runs() if run.id in chosen]

@@ -52,7 +52,7 @@ def store_may_be_full(settings: Settings) -> Iterator[None]:
     except StoreUnwritable as error:
         raise TryLater(
             "the store cannot be written now",
-            where=str(settings.store),
+            where=settings.store_name,
             why=error.what,
             how="see to the disk, then start the same command again; nothing is lost",
         ) from error

@@ -218,7 +218,8 @@ counts as not set. `runner config show --origin` tells what holds and who said s
     AISA_API_KEY_FILE            a file with the key alone in it, instead of the former
     AISA_BASE_URL                another address of AIsa, /apis/v1 included
 
-    RUNNER_STORE                 the queue's file; default runner.db in the workspace
+    RUNNER_STORE                 the queue's file, or postgresql://USER:PASSWORD@HOST/DATABASE
+                                 (needs the extra postgres); default runner.db in the workspace
     RUNNER_CALLS_PER_MINUTE      the most calls of all kinds; default 2000
     RUNNER_HOST_ID               what this machine calls itself, for the check of copied stores
     RUNNER_ALLOW_HTTP            1 lets the password cross a network in clear

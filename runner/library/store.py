@@ -10,15 +10,15 @@ from runner.clock import Clock, SystemClock
 from runner.library.logs import log_to_python
 from runner.library.results import Result, result_of
 from runner.settings import Settings
-from runner.store.sqlite.store import SqliteStore
-from runner.store.sqlite.store import open_store as open_file
+from runner.store.opening import AnyStore
+from runner.store.opening import open_store as open_file
 from runner.store.values import Run
 
 
 class Store:
     """An open store, made by ``open_store``."""
 
-    def __init__(self, settings: Settings, clock: Clock, file: SqliteStore) -> None:
+    def __init__(self, settings: Settings, clock: Clock, file: AnyStore) -> None:
         self.settings = settings
         """Whom it calls, how fast, in which workspace. Shows no secret."""
         self.clock = clock
@@ -81,7 +81,7 @@ async def open_store(
     settings = read_settings(path=path, api=api, workspace=workspace)
     log_to_python(settings)
     clock = SystemClock()
-    async with open_file(settings.store, clock=clock) as file:
+    async with open_file(settings.place, clock=clock) as file:
         store = Store(settings, clock, file)
         try:
             yield store

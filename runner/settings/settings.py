@@ -29,6 +29,7 @@ from runner.settings.endpoint import (
     speaks_clear_text,
 )
 from runner.settings.receiving import Receiving, find_receiving
+from runner.settings.server import is_server, secrets_of, shown_address, side_name
 from runner.settings.sources import NAMES, Given, Sources, Wrong, shown
 
 CALLS_PER_MINUTE: Final = (1, 100_000)
@@ -54,7 +55,10 @@ class Settings:
     workspace: Path
     """The folder of the nearest runner.toml, else the start folder. Absolute."""
     store: Path
-    """The store's file, absolute. A rehearsal (sim, sandbox) has one of its own."""
+    """The store's file, absolute. A rehearsal (sim, sandbox) has one of its own. For a store on a
+    server a name beside which the files of this host's processes stand; it is no file itself."""
+    server: str | None = field(default=None, repr=False)
+    """The connection URI of a store on PostgreSQL, password and all."""
     api: Api = LIVE
     aisa_base_url: str | None = None
     """AIsa's base URL, with ``/apis/v1``; None where none is known (``aisa``)."""
@@ -96,7 +100,7 @@ class Settings:
         allow_http = reader.get("allow_http", _switch, default=False)
         api = reader.api(allow_http=allow_http)
         aisa = reader.aisa(api, allow_http=allow_http)
-        store = reader.store(api)
+        server, store = reader.server_and_store(api)
         calls = reader.get("calls_per_minute", _whole(CALLS_PER_MINUTE), default=2000)
         timeout = reader.get("post_timeout_seconds", _seconds(POST_TIMEOUT_SECONDS), default=60.0)
         settle = reader.get("settle_seconds", _seconds(SETTLE_SECONDS), default=900.0)
@@ -124,6 +128,7 @@ class Settings:
         return cls(
             workspace=sources.workspace,
             store=store,
+            server=server,
             api=api,
             aisa_base_url=aisa,
             calls_per_minute=calls,
@@ -137,6 +142,21 @@ class Settings:
             found_aisa=found_aisa,
             origins=reader.origins,
         )
+
+    @property
+    def place(self) -> Path | str:
+        """Where to open the store."""
+        return self.server or self.store
+
+    @property
+    def store_name(self) -> str:
+        """Where the store is, for people."""
+        return shown_address(self.server) if self.server else str(self.store)
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store, as far as can be seen without opening it."""
+        return self.server is not None or self.store.exists()
 
     def origin(self, name: str) -> str:
         """Where the value of *name* comes from, such as ``runner.toml:3:1`` or ``default``.
@@ -194,11 +214,12 @@ class Settings:
 
     def secrets(self) -> frozenset[str]:
         """Every text that no output may show, for the log's masker; usable or not."""
+        hidden = secrets_of(self.server) if self.server else frozenset()
         login, password = self.found.login or "", self.found.password
         others = self.found_aisa.secrets() | self.receiving.secrets()
         if not password:
-            return frozenset(others | ({login} if worth_hiding(login) else set()))
-        return frozenset(others | Credentials(login, password).secrets())
+            return hidden | frozenset(others | ({login} if worth_hiding(login) else set()))
+        return hidden | frozenset(others | Credentials(login, password).secrets())
 
 
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
@@ -266,20 +287,28 @@ class _Reader:
             self._wrong += [given.wrong(f"aisa_base_url {reason}") for reason in bad.args]
             return None
 
-    def store(self, api: Api) -> Path:
-        """The store's file; that of a rehearsal gets a name of its own unless a flag names it."""
+    def server_and_store(self, api: Api) -> tuple[str | None, Path]:
+        """The store's server, if it is on one, and its file.
+
+        A rehearsal has a file of its own unless a flag names another place.
+        """
         given = self.note_origin("store")
         path = self.sources.workspace / "runner.db"
-        if given is not None:
+        rehearsal = api.kind in (ApiKind.SIM, ApiKind.SANDBOX) and not (given and given.by_flag)
+        if given is not None and is_server(given.value):
+            if not rehearsal:
+                dsn = str(given.value).strip()
+                return dsn, self.sources.workspace / side_name(dsn)
+        elif given is not None:
             try:
                 path = _store_path(self.sources, given)
             except _Bad as bad:
                 self._wrong.append(given.wrong(f"store {bad}"))
-        if api.kind not in (ApiKind.SIM, ApiKind.SANDBOX) or (given and given.by_flag):
-            return path
+        if not rehearsal:
+            return None, path
         if given:
             self.origins["store"] = f"{given.origin}, apart for {api.kind}"
-        return path.with_name(f"{path.stem}-{api.kind}{path.suffix}")
+        return None, path.with_name(f"{path.stem}-{api.kind}{path.suffix}")
 
     def raise_if_wrong(self) -> None:
         """Raise one error that names every mistake, if there is any."""
@@ -361,10 +390,8 @@ def _seconds(bounds: tuple[float, float]) -> Callable[[object], float]:
 def _store_path(sources: Sources, given: Given) -> Path:
     text = str(given.value) if isinstance(given.value, str | Path) else ""
     # A URL is never repeated: it may hold a password.
-    if re.match(r"postgres(ql)?://", text, re.IGNORECASE):
-        raise _Bad("must be the path of a file: PostgreSQL is not available yet")
     if "://" in text or text.startswith(("file:", ":")):
-        raise _Bad("must be the path of a file, not a URL or a special name")
+        raise _Bad("must be the path of a file or postgresql://…, not a URL or a special name")
     path = sources.expand(given)
     if path is None:
         raise _Bad("must be the path of a file")

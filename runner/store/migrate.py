@@ -113,11 +113,7 @@ def check_current(db: sqlite3.Connection, migrations: list[Migration]) -> None:
     """
     pending = _pending(db, migrations)
     if pending:
-        raise StoreBroken(
-            f"the store is older than this program: it has {len(migrations) - len(pending)} of "
-            f"{len(migrations)} migrations",
-            how="a command that writes to the store brings it up to date: runner run",
-        )
+        raise not_current(len(pending), len(migrations))
 
 
 def _apply(db: sqlite3.Connection, migration: Migration, now: datetime) -> None:
@@ -142,12 +138,21 @@ def _pending(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migrat
             "this database belongs to another program",
             how="name another file with --store",
         )
-    known = {migration.number: migration for migration in migrations}
     rows = db.execute("SELECT number, name, sha256 FROM migrations ORDER BY number").fetchall()
-    for number, name, sha256 in rows:
+    return unapplied(rows, migrations)
+
+
+def unapplied(applied: list[tuple[int, str, str]], migrations: list[Migration]) -> list[Migration]:
+    """The *migrations* that the ledger *applied* (number, name, SHA-256, in order) lacks.
+
+    Raises:
+        StoreBroken: it knows more than this program, or another text of a file.
+    """
+    known = {migration.number: migration for migration in migrations}
+    for number, name, sha256 in applied:
         if number not in known:
             raise StoreBroken(
-                f"the store is newer than this program: it has {rows[-1][1]}, "
+                f"the store is newer than this program: it has {applied[-1][1]}, "
                 f"this program ends with {migrations[-1].name}",
                 how="install the version of runner that last used this store, or a newer one",
             )
@@ -156,5 +161,13 @@ def _pending(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migrat
                 f"{name} differs from the file this store was made with",
                 how="reinstall runner; migrations are never edited after a release",
             )
-    done = {number for number, _, _ in rows}
+    done = {number for number, _, _ in applied}
     return [migration for migration in migrations if migration.number not in done]
+
+
+def not_current(pending: int, all: int) -> StoreBroken:
+    """The store lacks *pending* of *all* migrations."""
+    return StoreBroken(
+        f"the store is older than this program: it has {all - pending} of {all} migrations",
+        how="a command that writes to the store brings it up to date: runner run",
+    )

@@ -173,7 +173,8 @@ class TaskStore(
         ``refused``, ``not_sent`` or ``unknown``.
 
         Raises:
-            AttemptOver: an attempt is no longer open; nothing is changed.
+            AttemptOver: an attempt is no longer open; nothing is changed. On a server, where a
+                worker's death is only assumed, a first reply that comes after it is booked.
         """
 
     async def settle_live(

@@ -7,8 +7,9 @@ import pytest
 from runner.lifecycle import Event, State, after
 from runner.store.control import Control
 from runner.store.listing import Selection
+from runner.store.postgres import controlling as on_postgres
 from runner.store.protocol import TaskStore
-from runner.store.sqlite import controlling
+from runner.store.sqlite import controlling as on_sqlite
 from runner.store.values import Decision, Idle, RetryFilter
 from tests.store.steps import (
     CLAUDE,
@@ -115,7 +116,8 @@ async def test_a_limit_holds_across_chunks(
     scene: Scene, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those with the lowest numbers, and no more than asked."""
-    monkeypatch.setattr(controlling, "CANCELLED_AT_ONCE", 2)
+    for module in (on_sqlite, on_postgres):
+        monkeypatch.setattr(module, "CANCELLED_AT_ONCE", 2)
     await scene.load(numbered(6))
     assert await scene.store.cancel(replace(of(scene), limit=limit)) == min(limit, 6)
     left = [task.id async for page in scene.store.tasks(_pending(scene)) for task in page]
@@ -130,7 +132,8 @@ async def test_what_was_posted_between_two_chunks_is_left_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An engine is at work while a person cancels."""
-    monkeypatch.setattr(controlling, "CANCELLED_AT_ONCE", 2)
+    for module in (on_sqlite, on_postgres):
+        monkeypatch.setattr(module, "CANCELLED_AT_ONCE", 2)
     await scene.load(numbered(6))
     slept = scene.clock.sleep
 

@@ -1,21 +1,18 @@
 """The process dies again and again at one task: that is set apart and held, and nothing else is."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from runner.lifecycle import Reason, State
 from runner.rows import Batch
 from runner.store.reconciling import Sighting
-from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import Ceiling, Idle
 from tests.store import steps
+from tests.store.places import AnyStore, Place
 from tests.support.clock import ManualClock
 
 MINUTE = timedelta(minutes=1)
@@ -25,10 +22,10 @@ MINUTE = timedelta(minutes=1)
 class Lives:
     """A store whose engine dies and is started again."""
 
-    store: SqliteStore
+    store: AnyStore
     clock: ManualClock
     scene: steps.Scene
-    path: Path
+    place: Place
 
     async def begin(self, limit: int = 100) -> Batch | Idle:
         self.clock.advance(MINUTE)
@@ -68,8 +65,7 @@ class Lives:
         await self.store.prove_absent(attempts, now=self.clock.now())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path)) as db:
-            return db.execute(query).fetchall()
+        return self.place.read(query)
 
     async def states(self) -> dict[State, int]:
         status = await self.store.status(self.scene.run.id)
@@ -77,11 +73,12 @@ class Lives:
 
 
 @pytest.fixture
-async def lives(path: Path, clock: ManualClock) -> AsyncIterator[Lives]:
-    async with open_store(path, clock=clock) as store:
+async def lives(place: Place, clock: ManualClock) -> AsyncIterator[Lives]:
+    async with place.open(clock) as opened:
+        store = cast(AnyStore, opened)
         scene = await steps.begin(store, clock)
         await scene.load(steps.numbered(5))
-        yield Lives(store, clock, scene, path)
+        yield Lives(store, clock, scene, place)
 
 
 async def test_three_deaths_split_a_batch_and_three_more_hold_the_one_that_kills(

@@ -103,6 +103,7 @@ async def test_one_that_still_runs_is_asked_for_later(scene: Scene) -> None:
     later = scene.clock.now() + DAY
     await scene.store.book_extra("second", steps.still_running(extra, later), now=scene.clock.now())
     assert await scene.store.extras_due(10, now=scene.clock.now()) == []
+    scene.clock.advance(DAY)
     (again,) = await scene.store.extras_due(10, now=later)
     assert again.polls == 1
 

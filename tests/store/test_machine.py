@@ -6,15 +6,11 @@ come late or twice, pauses, prunes and decisions of a person are steps like any 
 
 import asyncio
 import json
-import shutil
-import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
@@ -28,7 +24,6 @@ from runner.store.amounts import Money
 from runner.store.control import Keep
 from runner.store.listing import Selection
 from runner.store.reconciling import Sighting
-from runner.store.sqlite.store import open_store
 from runner.store.values import (
     Added,
     Answered,
@@ -44,6 +39,7 @@ from runner.store.values import (
     StillRunning,
 )
 from runner.task import Outcome, RemoteId, Tag, TaskId
+from tests.store.places import FilePlace, Place, ServerPlace
 from tests.store.steps import (
     ADVANCED,
     HOUR,
@@ -63,6 +59,7 @@ from tests.store.steps import (
     still_running,
 )
 from tests.support.clock import ManualClock
+from tests.support.postgres import Server
 
 HOW: Final[dict[str, Callable[[Attempt], Outcome]]] = {
     "accepted": accepted,
@@ -71,15 +68,7 @@ HOW: Final[dict[str, Callable[[Attempt], Outcome]]] = {
     "lost": lost,
 }
 
-WATCH: Final = """
-CREATE TABLE moves_seen (task_id INTEGER, old TEXT, new TEXT);
-CREATE TRIGGER watch_moves AFTER UPDATE OF state ON tasks WHEN OLD.state <> NEW.state
-BEGIN
-    INSERT INTO moves_seen VALUES (OLD.id, OLD.state, NEW.state);
-END;
-"""
-"""Every change of state that really happens, whichever statement makes it."""
-
+SUMS: Final = tuple(each.name for each in fields(Money))
 
 ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
     "answered": lambda task, now: answered(task),
@@ -134,11 +123,15 @@ class Known:
 class Life(RuleBasedStateMachine):
     """One store, one run, one engine at a time."""
 
+    def make_place(self) -> AbstractContextManager[Place]:
+        """An empty store."""
+        return FilePlace.made()
+
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.mkdtemp()
-        self.path = Path(self.folder) / "runner.db"
         self.clock = ManualClock()
+        self.resources = ExitStack()
+        self.place = self.resources.enter_context(self.make_place())
         self.loop = asyncio.new_event_loop()
         self.tasks: dict[str, Known] = {}
         self.names: dict[TaskId, str] = {}
@@ -155,22 +148,21 @@ class Life(RuleBasedStateMachine):
         """Tasks with an open incident: what it is about is kept until a person has closed it."""
         self.deaths: Counter[str] = Counter()
         self.do(self._open())
-        with closing(sqlite3.connect(self.path)) as db:
-            db.executescript(WATCH)
+        self.place.watch()
 
     def do(self, awaited: Awaitable[T]) -> T:
         return self.loop.run_until_complete(awaited)
 
     async def _open(self) -> None:
         self.stack = AsyncExitStack()
-        store = await self.stack.enter_async_context(open_store(self.path, clock=self.clock))
+        store = await self.stack.enter_async_context(self.place.open(self.clock))
         self.scene: Scene = await begin(store, self.clock)
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
             self.do(self.stack.aclose())
             self.loop.close()
-            shutil.rmtree(self.folder)
+            self.resources.close()
 
     # -- the input ---------------------------------------------------------------------------
 
@@ -496,19 +488,16 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def counters_and_sums_are_those_of_a_fresh_count(self) -> None:
-        with closing(sqlite3.connect(self.path)) as db:
-            counted = db.execute(
-                """
-                SELECT state, reason, changed, count(*) FROM tasks GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-                """
-            ).fetchall()
-            kept = db.execute(
-                "SELECT state, reason, changed, n FROM run_states WHERE n <> 0 ORDER BY 1, 2, 3"
-            ).fetchall()
-            columns = [name for _, name, *_ in db.execute("PRAGMA table_info(run_money)")][1:]
-            sums = ", ".join(f"coalesce(sum({column}), 0)" for column in columns)
-            summed = db.execute(f"SELECT {sums} FROM charges").fetchone()
-            money = db.execute(f"SELECT {', '.join(columns)} FROM run_money").fetchone()
+        read = self.place.read
+        counted = read(
+            "SELECT state, reason, changed, count(*) FROM tasks GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+        )
+        kept = read(
+            "SELECT state, reason, changed, n FROM run_states WHERE n <> 0 ORDER BY 1, 2, 3"
+        )
+        sums = ", ".join(f"coalesce(sum({name}_nanousd), 0)" for name in SUMS)
+        summed = read(f"SELECT {sums} FROM charges")
+        money = read(f"SELECT {', '.join(f'{name}_nanousd' for name in SUMS)} FROM run_money")
         assert (kept, money) == (counted, summed)
 
     @invariant()
@@ -517,21 +506,36 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def every_move_is_in_the_table_and_every_charge_stands_alone(self) -> None:
-        with closing(sqlite3.connect(self.path)) as db:
-            moves = db.execute("SELECT DISTINCT old, new FROM moves_seen").fetchall()
-            several_open = db.execute(
-                """
-                SELECT task_id FROM attempts WHERE state IN ('posting', 'posted', 'unknown')
-                 GROUP BY task_id HAVING count(*) > 1
-                """
-            ).fetchall()
-            attempts, tags = db.execute(
-                "SELECT count(*), count(DISTINCT tag) FROM attempts"
-            ).fetchone()
+        read = self.place.read
+        moves = read("SELECT DISTINCT old, new FROM moves_seen")
+        several_open = read(
+            """
+            SELECT task_id FROM attempts WHERE state IN ('posting', 'posted', 'unknown')
+             GROUP BY task_id HAVING count(*) > 1
+            """
+        )
+        ((attempts, tags),) = read("SELECT count(*), count(DISTINCT tag) FROM attempts")
         assert all(State(new) in MOVES[State(old)].values() for old, new in moves)
         assert several_open == []
         assert attempts == tags == len(self.tags)
 
 
+class LifeOnServer(Life):
+    """The same on PostgreSQL."""
+
+    def make_place(self) -> AbstractContextManager[Place]:
+        return ServerPlace.made()
+
+
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture
+def servers(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine makes its stores itself, and needs to know where."""
+    monkeypatch.setattr(ServerPlace, "server", postgres)
+
+
+TestLifeOnServer = pytest.mark.usefixtures("servers")(LifeOnServer.TestCase)
+TestLifeOnServer.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)

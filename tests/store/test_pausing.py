@@ -156,19 +156,20 @@ async def test_changed_and_paused_tasks_are_counted_as_held_once(
 async def test_a_pause_that_ends_between_looking_and_the_intent_lets_it_through(
     scene: Scene,
 ) -> None:
-    """What counts is the moment of the intent, on the engine's own clock."""
+    """What counts is the moment of the intent, on the clock that decides."""
     await scene.load(numbered(1))
     now = scene.clock.now()
     await pause_run(scene, now + timedelta(seconds=1))
     target = 1
     assert await scene.intend(target=target) is Idle.NOTHING_DUE
+    scene.clock.advance(timedelta(seconds=1))
     batch = await scene.store.begin_batch(
         run=scene.run.id,
         target=target,
         account=scene.account,
         worker=scene.worker,
         limit=1,
-        now=now + timedelta(seconds=1),
+        now=scene.clock.now(),
         patience=MINUTE,
         ceiling=Ceiling(),
         seal=seal,

@@ -1,20 +1,18 @@
 """What the store does with doubt: whatever is seen at the API is booked once, or told."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from typing import cast
 
 import pytest
 
 from runner.lifecycle import State
 from runner.rows import Batch
 from runner.store.reconciling import Found, IncidentKind, NewIncident, Sighting, Times
-from runner.store.sqlite.store import SqliteStore, open_store
 from runner.task import RemoteId, Tag
 from tests.store import steps
+from tests.store.places import AnyStore, Place
 from tests.support.clock import ManualClock
 
 MINUTE = timedelta(minutes=1)
@@ -24,11 +22,11 @@ MINUTE = timedelta(minutes=1)
 class Doubtful:
     """A store with three tasks in doubt."""
 
-    store: SqliteStore
+    store: AnyStore
     clock: ManualClock
     scene: steps.Scene
     batch: Batch
-    path: Path
+    place: Place
 
     async def states(self) -> dict[State, int]:
         status = await self.store.status(self.scene.run.id)
@@ -46,12 +44,13 @@ class Doubtful:
 
 
 @pytest.fixture
-async def doubtful(path: Path, clock: ManualClock) -> AsyncIterator[Doubtful]:
-    async with open_store(path, clock=clock) as store:
+async def doubtful(place: Place, clock: ManualClock) -> AsyncIterator[Doubtful]:
+    async with place.open(clock) as opened:
+        store = cast(AnyStore, opened)
         scene = await steps.begin(store, clock)
         await scene.load(steps.numbered(3))
         batch = await scene.post(how=steps.lost)
-        yield Doubtful(store, clock, scene, batch, path)
+        yield Doubtful(store, clock, scene, batch, place)
 
 
 async def test_doubt_is_read_with_all_that_its_decision_takes(doubtful: Doubtful) -> None:
@@ -167,7 +166,5 @@ async def test_an_incident_is_closed_once(doubtful: Doubtful) -> None:
 async def test_what_does_not_add_up_is_named(doubtful: Doubtful, damage: str, check: str) -> None:
     """`verify` must be able to fail, or its silence means nothing."""
     assert await doubtful.store.verify() == []
-    with closing(sqlite3.connect(doubtful.path)) as db:
-        db.execute(damage)
-        db.commit()
+    doubtful.place.damage(damage)
     assert check in {breach.check for breach in await doubtful.store.verify()}

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -12,10 +12,11 @@ from runner.rows import Batch
 from runner.store.amounts import Money
 from runner.store.listing import Selection
 from runner.store.reconciling import IncidentKind, Sighting
-from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import RetryFilter
 from runner.task import RemoteId
 from tests.store import steps
+from tests.store.places import AnyStore
+from tests.store.steps import OpenStore
 from tests.support.clock import ManualClock
 
 
@@ -23,7 +24,7 @@ from tests.support.clock import ManualClock
 class Doubtful:
     """A store with three quarantined tasks, a posted one and one in doubt."""
 
-    store: SqliteStore
+    store: AnyStore
     clock: ManualClock
     scene: steps.Scene
     batch: Batch
@@ -41,8 +42,9 @@ class Doubtful:
 
 
 @pytest.fixture
-async def doubtful(path: Path, clock: ManualClock) -> AsyncIterator[Doubtful]:
-    async with open_store(path, clock=clock) as store:
+async def doubtful(open_store: OpenStore, clock: ManualClock) -> AsyncIterator[Doubtful]:
+    async with open_store() as opened:
+        store = cast(AnyStore, opened)
         scene = await steps.begin(store, clock)
         await scene.load(steps.numbered(5))
         batch = await scene.post(3, how=steps.lost)

@@ -9,16 +9,18 @@ from typing import Final
 
 import pytest
 
+from runner.lifecycle import State
 from runner.resources import migrations
 from runner.store.migrate import migrate, read_migrations
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.reading import EXPORTED
 from runner.store.sqlite.store import SqliteStore, open_store
-from runner.store.values import Decision, RetryFilter
+from runner.store.values import AttemptOver, Decision, RetryFilter
 from runner.task import Tag
 from tests.store.steps import (
     HOUR,
     Scene,
+    accepted,
     answered,
     begin,
     failed,
@@ -170,3 +172,18 @@ def _error_of(db: sqlite3.Connection, sql: str) -> Exception:
     except sqlite3.OperationalError as error:
         return error
     return AssertionError(f"{sql} went through")
+
+
+async def test_what_a_dead_process_was_posting_is_never_settled(
+    path: Path, clock: ManualClock
+) -> None:
+    """The lock proves its death: whoever brings its reply is a program gone wrong."""
+    async with open_store(path, clock=clock) as store:
+        scene = await begin(store, clock)
+        await scene.load(numbered(1))
+        dead = await scene.batch()
+    async with open_store(path, clock=clock) as store:
+        scene = await begin(store, clock)
+        with pytest.raises(AttemptOver):
+            await scene.settle(dead, accepted)
+        assert await scene.states() == {State.UNKNOWN: 1}

@@ -12,7 +12,7 @@ from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.lifecycle import State
 from runner.store.listing import Selection
-from runner.store.sqlite.store import SqliteStore
+from runner.store.opening import AnyStore
 
 if TYPE_CHECKING:
     from runner.cli.commands.cancel import CancelOptions
@@ -56,11 +56,11 @@ def cancel(session: Session, reference: str | None, given: "CancelOptions") -> E
     return Exit.DONE
 
 
-async def _queued(store: SqliteStore, which: Selection) -> int:
+async def _queued(store: AnyStore, which: Selection) -> int:
     return await store.count_tasks(replace(which, states=frozenset({State.PENDING})))
 
 
-async def _sent(store: SqliteStore, which: Selection) -> int:
+async def _sent(store: AnyStore, which: Selection) -> int:
     return await store.count_tasks(replace(which, states=AT_THE_API, limit=None))
 
 

@@ -118,7 +118,8 @@ def settings_of(settings: "Settings", sources: Sources) -> Iterator[Row]:
         "allow_http",
         "host_id",
     ):
-        yield Row(name, getattr(settings, name), settings.origin(name))
+        value = settings.store_name if name == "store" else getattr(settings, name)
+        yield Row(name, value, settings.origin(name))
     receiving = settings.receiving
     yield Row("public_url", receiving.public_url, settings.origin("public_url"))
     for name in ("secret", "secret_previous"):

@@ -11,12 +11,12 @@ from runner.cli.select import job_name, matching
 from runner.cli.session import Session
 from runner.errors import TryLater
 from runner.store.control import Pause
-from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.opening import AnyStore, open_store
 from runner.store.values import Run, StoreUnwritable
 
 
 @asynccontextmanager
-async def store_to_change(session: Session) -> AsyncIterator[SqliteStore]:
+async def store_to_change(session: Session) -> AsyncIterator[AnyStore]:
     """The store, for short writes beside an engine that may be at work.
 
     Raises:
@@ -25,15 +25,15 @@ async def store_to_change(session: Session) -> AsyncIterator[SqliteStore]:
         TryLater: it could not be written.
     """
     settings = session.settings()
-    if not settings.store.exists():
+    if not settings.has_store:
         raise nothing_yet(settings)
     try:
-        async with open_store(settings.store, clock=session.clock) as store:
+        async with open_store(settings.place, clock=session.clock) as store:
             yield store
     except StoreUnwritable as error:
         raise TryLater(
             "the store cannot be written now",
-            where=str(settings.store),
+            where=settings.store_name,
             why=error.what,
             how="the same command again, later; what was done so far is kept",
         ) from error

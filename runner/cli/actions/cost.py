@@ -34,10 +34,10 @@ def cost(
         RunnerError: as ``app.audit_now`` does.
         StoreBroken: the store cannot be read.
     """
-    audit = _audit(session) if reconcile and session.settings().store.exists() else None
+    audit = _audit(session) if reconcile and session.settings().has_store else None
     voice = session.voice
     total, lines = CostLine(key="total", money=Money(), tasks=0, completed=0), list[CostLine]()
-    if reference is None and not session.settings().store.exists():
+    if reference is None and not session.settings().has_store:
         nothing = nothing_yet(session.settings())
         voice.note(f"{nothing.what}; go on with: {nothing.how}")
     else:

@@ -1,13 +1,14 @@
-"""``runner db``: a copied store made this host's own, and a backup of one in use."""
+"""``runner db``: a copied store made this host's own, a backup of one in use, a change of place."""
 
 from pathlib import Path
 
-from runner.app.caring import back_up, claim_store
+from runner.app.caring import back_up, claim_store, copy_to
 from runner.cli.actions.looking import nothing_yet, same_store
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
+from runner.settings.server import is_server, shown_address
 
 
 def claim(session: Session, file: Path | None, *, force: bool) -> Exit:
@@ -20,6 +21,11 @@ def claim(session: Session, file: Path | None, *, force: bool) -> Exit:
     if file is not None or force:
         raise WrongInput("claim takes no FILE and no --force", how="runner db claim")
     settings = session.settings()
+    if settings.server is not None:
+        raise WrongInput(
+            "the store is on a PostgreSQL server, not in a file",
+            how="copy it with the server's own tools, such as pg_dump",
+        )
     if not settings.store.exists():
         raise nothing_yet(settings)
     install = run_async(lambda: claim_store(settings, clock=session.clock))
@@ -43,11 +49,46 @@ def backup(session: Session, file: Path | None, *, force: bool) -> Exit:
     if file is None:
         command = f"runner db backup runner-backup.db{same_store(session)}"
         raise WrongInput("backup needs the FILE to write", how=command)
+    if settings.server is not None:
+        raise WrongInput(
+            "the store is on a PostgreSQL server, not in a file",
+            how="copy it with the server's own tools, such as pg_dump",
+        )
     if not settings.store.exists():
         raise nothing_yet(settings)
     size = run_async(lambda: back_up(settings, file, force=force))
     keys: dict[str, object] = {"store": str(settings.store), "file": str(file), "bytes": size}
     _tell(session, "db.backup", keys, f"copied {settings.store} to {file} ({size:,} bytes)")
+    return Exit.DONE
+
+
+def copy(session: Session, file: Path | None, to: str | None, *, force: bool) -> Exit:
+    """Copy the store from its file to a server, or back.
+
+    Raises:
+        WrongInput: nothing was run here yet, or *to* is not named or cannot be copied to.
+        TryLater: something is at work in it.
+        StoreBroken: one of the two cannot be used.
+    """
+    settings = session.settings()
+    if to is None or file is not None or force:
+        raise WrongInput(
+            "copy takes no FILE and no --force, but --to PLACE",
+            how="runner db copy --to postgresql://USER@HOST/DATABASE",
+        )
+    if not settings.has_store:
+        raise nothing_yet(settings)
+    moved = run_async(lambda: copy_to(settings, to, clock=session.clock))
+    place = shown_address(to) if is_server(to) else to
+    keys: dict[str, object] = {
+        "store": settings.store_name,
+        "to": place,
+        "tables": moved.tables,
+        "rows": moved.rows,
+    }
+    text = f"copied {settings.store_name} to {place}: {moved.rows:,} rows, all as they were"
+    _tell(session, "db.copy", keys, text)
+    session.voice.note("go on with one of the two only; both would post what is still to be posted")
     return Exit.DONE
 
 

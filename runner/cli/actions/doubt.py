@@ -18,7 +18,7 @@ def tell_doubt(session: Session, statuses: Iterable[RunStatus]) -> None:
     Raises:
         StoreBroken: the store cannot be read.
     """
-    if not session.settings().store.exists():
+    if not session.settings().has_store:
         return
     same = same_store(session)
     if held := sum(status.states[State.QUARANTINED] for status in statuses):

@@ -9,23 +9,23 @@ from runner.errors import MoneyStopped, RunnerError, WrongInput
 
 if TYPE_CHECKING:
     from runner.settings import Settings
-    from runner.store.sqlite.store import SqliteStore
+    from runner.store.opening import AnyStore
 
 
 @asynccontextmanager
-async def store_to_look(session: Session) -> "AsyncIterator[SqliteStore]":
+async def store_to_look(session: Session) -> "AsyncIterator[AnyStore]":
     """The store, to be read only.
 
     Raises:
         WrongInput: nothing was run here yet.
         StoreBroken: it cannot be read.
     """
-    from runner.store.sqlite.store import open_store_to_look
+    from runner.store.opening import open_store_to_look
 
     settings = session.settings()
-    if not settings.store.exists():
+    if not settings.has_store:
         raise nothing_yet(settings)
-    async with open_store_to_look(settings.store, clock=session.clock) as store:
+    async with open_store_to_look(settings.place, clock=session.clock) as store:
         yield store
 
 
@@ -50,7 +50,8 @@ def same_store(session: Session) -> str:
     words = []
     if shared.api is not None:
         words += ["--api", shared.api]
-    if shared.store is not None:
+    # An address may hold a password; whoever pastes the command has it in the environment.
+    if shared.store is not None and "://" not in shared.store:
         words += ["--store", shared.store]
     return f" {shlex.join(words)}" if words else ""
 

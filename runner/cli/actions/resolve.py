@@ -17,8 +17,8 @@ from runner.errors import Exit, WrongInput
 from runner.lifecycle import State
 from runner.money import exact, short
 from runner.store.listing import Selection
+from runner.store.opening import AnyStore
 from runner.store.resolving import Held
-from runner.store.sqlite.store import SqliteStore
 from runner.store.values import Run
 from runner.task import RemoteId
 
@@ -126,7 +126,7 @@ async def _look(session: Session, tasks: Sequence[int], given: "ResolveOptions")
         return _Found(held, runs)
 
 
-async def _refusal(store: SqliteStore, tasks: Sequence[int]) -> WrongInput:
+async def _refusal(store: AnyStore, tasks: Sequence[int]) -> WrongInput:
     """Why *tasks* are not for a person to decide about."""
     lines = []
     for task in tasks[:_NAMED]:

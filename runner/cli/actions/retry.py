@@ -16,7 +16,7 @@ from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job, load_job
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, exact, short
-from runner.store.sqlite.store import open_store
+from runner.store.opening import open_store
 from runner.store.values import RetryFilter, Run
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _remembered(run: Run) -> str:
 
 
 def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
-    if not session.settings().store.exists():
+    if not session.settings().has_store:
         raise nothing_yet(session.settings())
     matched = run_async(lambda: _count(session, run, which))
     least = matched * (ADVANCE + BASE_PRICE_STANDARD)
@@ -111,5 +111,5 @@ def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
 
 
 async def _count(session: Session, run: Run, which: RetryFilter) -> int:
-    async with open_store(session.settings().store, clock=session.clock) as store:
+    async with open_store(session.settings().place, clock=session.clock) as store:
         return await store.retry(run.id, which, now=session.clock.now(), dry=True)

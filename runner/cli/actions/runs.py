@@ -42,7 +42,7 @@ def runs(session: Session, reference: str | None, given: Selectors) -> Exit:
     """
     now, voice = session.clock.now(), session.voice
     found: list[RunStatus] = []
-    if reference is None and not session.settings().store.exists():
+    if reference is None and not session.settings().has_store:
         nothing = nothing_yet(session.settings())
         voice.note(f"{nothing.what}; go on with: {nothing.how}")
     else:
@@ -53,7 +53,7 @@ def runs(session: Session, reference: str | None, given: Selectors) -> Exit:
         voice.answer("\n".join(map(tab_separated, [_COLUMNS, *map(_cells, found)])))
     elif found:
         voice.answer(table(_HEADS, [_row(status, now) for status in found], right=_NUMBERS))
-    elif session.settings().store.exists():
+    elif session.settings().has_store:
         voice.answer("no run is meant by all of these")
     return Exit.DONE
 

@@ -96,6 +96,12 @@ def _shared(settings: Settings) -> Iterator[str]:
     if _passing(settings, "api") or _passing(settings, "base_url"):
         yield from ("--api", str(settings.api))
     if _passing(settings, "store"):
+        if settings.server is not None:
+            raise WrongInput(
+                "the store's address is in a flag or the environment, and the night has neither",
+                why="written into the schedule, everybody on this machine could read its password",
+                how='set store = "postgresql://…" in runner.toml, readable by you alone',
+            )
         yield from ("--store", str(settings.store))
 
 

@@ -36,7 +36,7 @@ def status(session: Session, reference: str | None, given: "StatusOptions") -> E
     """
     statuses: list[RunStatus] = []
     voice = session.voice
-    if reference is None and not session.settings().store.exists():
+    if reference is None and not session.settings().has_store:
         nothing = nothing_yet(session.settings())
         voice.note(f"{nothing.what}; go on with: {nothing.how}")
         tell(session, statuses)

@@ -132,7 +132,7 @@ def _chooser(references: Sequence[str]) -> Callable[[Sequence[Run]], Sequence[Ru
 
 def _carry_out(session: Session, work: Work, *, wait_lock_s: float) -> app.StepSummary:
     settings = session.settings()
-    if not settings.store.exists():
+    if not settings.has_store:
         raise nothing_yet(settings)
     session.open_log()
     with Watcher(session, mode_of(session), bad_rows_are_fine=False) as watcher:

@@ -18,7 +18,7 @@ from runner.store.values import Run
 
 if TYPE_CHECKING:
     from runner.cli.commands.tasks import TasksOptions
-    from runner.store.sqlite.store import SqliteStore
+    from runner.store.opening import AnyStore
 
 
 def tasks(session: Session, reference: str | None, given: "TasksOptions") -> Exit:
@@ -28,7 +28,7 @@ def tasks(session: Session, reference: str | None, given: "TasksOptions") -> Exi
         WrongInput: a run, job, column or task is unknown.
         StoreBroken: the store cannot be read.
     """
-    if reference is None and not session.settings().store.exists():
+    if reference is None and not session.settings().has_store:
         nothing = nothing_yet(session.settings())
         session.voice.note(f"{nothing.what}; go on with: {nothing.how}")
         if given["count"]:
@@ -60,7 +60,7 @@ def _tell_count(session: Session, found: int) -> None:
 
 
 async def tell_tasks(
-    session: Session, store: "SqliteStore", picked: Picked, columns: Sequence[Column] | None = None
+    session: Session, store: "AnyStore", picked: Picked, columns: Sequence[Column] | None = None
 ) -> None:
     """Print the tasks that are *picked*, in the usual columns unless others are given."""
     runs = {run.id: run for run in picked.runs}

@@ -53,7 +53,7 @@ def collection_warning(status: RunStatus, now: datetime) -> str | None:
 def _in_store(session: Session, now: datetime) -> list[RunStatus]:
     """The run whose result has waited longest, if that is too long."""
     settings = session.known_settings
-    if settings is None or not settings.store.exists():
+    if settings is None or not settings.has_store:
         return []
     try:
         return asyncio.run(_longest(session, now))
@@ -63,9 +63,9 @@ def _in_store(session: Session, now: datetime) -> list[RunStatus]:
 
 
 async def _longest(session: Session, now: datetime) -> list[RunStatus]:
-    from runner.store.sqlite.store import open_store_to_look
+    from runner.store.opening import open_store_to_look
 
-    async with open_store_to_look(session.settings().store, clock=session.clock) as store:
+    async with open_store_to_look(session.settings().place, clock=session.clock) as store:
         oldest = await store.oldest_uncollected()
         if oldest is None or now - oldest < windows.WARN:
             return []

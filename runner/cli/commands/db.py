@@ -1,4 +1,4 @@
-"""``runner db claim|backup FILE``: care of the store's file."""
+"""``runner db claim|backup FILE|copy --to PLACE``: care of the store itself."""
 
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from runner.errors import Exit
 
 
 @verb("db")
-@click.argument("what", type=OneOf("claim", "backup"), help="What to do; see above.")
+@click.argument("what", type=OneOf("claim", "backup", "copy"), help="What to do; see above.")
 @click.argument("file", type=PATH, required=False, help="backup: where to.")
 @click.option("--force", is_flag=True, help="backup: overwrite FILE.")
-def command(session: Session, /, what: str, file: Path | None, force: bool) -> Exit:
-    """Look after the file that the queue is in.
+@click.option("--to", metavar="PLACE", help="copy: postgresql://…, or a new file.")
+def command(session: Session, /, what: str, file: Path | None, force: bool, to: str | None) -> Exit:
+    """Look after the place that the queue is in.
 
     claim: a store that was copied from another host is refused until this is said. Say it only when
     nothing uses the other copy any more. It becomes a store of its own, and before it posts
@@ -23,9 +24,14 @@ def command(session: Session, /, what: str, file: Path | None, force: bool) -> E
 
     backup: copy the store, as it stands at this moment, to FILE; it may be in use meanwhile. When
     such a copy is put back later, what was posted since is found in the account, not paid twice.
+
+    copy: copy the whole store from its file to an empty PostgreSQL database, or from a database to
+    a new file, and compare every row. Nothing may be at work in it. Go on with one of the two only.
     """
     from runner.cli.actions import db
 
     if what == "claim":
         return db.claim(session, file, force=force)
+    if what == "copy":
+        return db.copy(session, file, to, force=force)
     return db.backup(session, file, force=force)

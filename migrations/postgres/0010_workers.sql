@@ -1,0 +1,2 @@
+-- PLACEHOLDER, owner: W (workers)
+SELECT 1;

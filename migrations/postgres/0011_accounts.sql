@@ -1,0 +1,2 @@
+-- PLACEHOLDER, owner: A (accounts)
+SELECT 1;

@@ -1,0 +1,2 @@
+-- PLACEHOLDER, owner: L (account limit)
+SELECT 1;

@@ -1,0 +1,2 @@
+-- PLACEHOLDER, owner: H (hygiene)
+SELECT 1;

@@ -1,0 +1,88 @@
+"""How many more attempts the limits leave room for; asked in the transaction of the intent."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from runner.clock import to_ms
+from runner.store.postgres.connection import Db
+from runner.store.values import Ceiling, Idle
+from runner.task import Gateway
+
+_DAY_MS: Final = 86_400_000
+
+
+def affordable(
+    db: Db,
+    run: int,
+    endpoint: str,
+    reserve: int,
+    limit: int,
+    ceiling: Ceiling,
+    *,
+    now: datetime,
+) -> int | Idle:
+    """At most *limit* attempts that each may cost *reserve*, or which limit leaves no room."""
+    for room, idle in _rooms(db, run, endpoint, ceiling, now):
+        limit = min(limit, room // reserve)
+        if limit <= 0:
+            return idle
+    return limit
+
+
+def _rooms(
+    db: Db, run: int, endpoint: str, ceiling: Ceiling, now: datetime
+) -> Iterator[tuple[int, Idle]]:
+    """What each limit leaves, nano-dollars."""
+    charged, held = db.execute(
+        """
+        SELECT charged_nanousd, reserved_nanousd + at_risk_nanousd FROM run_money WHERE run_id = %s
+        """,
+        (run,),
+    ).fetchone()
+    if ceiling.budget is not None:
+        yield ceiling.budget - charged - held, Idle.BUDGET
+    if ceiling.day is not None:
+        yield ceiling.day - _spent_today(db, run, now), Idle.DAY
+    if ceiling.hold is not None:
+        yield ceiling.hold - held, Idle.HOLD
+    # Only DataForSEO tells a balance.
+    if ceiling.floor is not None and endpoint.startswith(f"{Gateway.DATAFORSEO}/"):
+        yield _above_floor(db, ceiling), Idle.BALANCE
+
+
+def _spent_today(db: Db, run: int, now: datetime) -> int:
+    # Other runs of the job spend of the same day: one after the other.
+    db.execute(
+        """
+        SELECT 1 FROM jobs WHERE id = (SELECT job_id FROM runs WHERE id = %s) FOR NO KEY UPDATE
+        """,
+        (run,),
+    )
+    row = db.execute(
+        """
+        SELECT d.spent_nanousd FROM day_money d JOIN runs r ON r.job_id = d.job_id
+         WHERE r.id = %s AND d.day = %s
+        """,
+        (run, to_ms(now) // _DAY_MS),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _above_floor(db: Db, ceiling: Ceiling) -> int:
+    """What is left of the balance once all that is out has cost what was reserved for it.
+
+    The stated balance is without the advances that were out then; they are part of the reserves
+    and charges of now, so they are added back first.
+    """
+    db.execute("SELECT 1 FROM accounts ORDER BY id FOR NO KEY UPDATE")
+    balance, floor = ceiling.balance, ceiling.floor or 0
+    if balance is None or balance.stated is None:
+        return 0
+    (gone,) = db.execute(
+        """
+        SELECT coalesce(sum(charged_nanousd + reserved_nanousd + at_risk_nanousd), 0)
+          FROM run_money
+        """
+    ).fetchone()
+    return int(balance.stated + balance.out + balance.charged - gone - floor)

@@ -1,0 +1,46 @@
+"""The audit's verbs of the PostgreSQL store: ``runner.store.auditing.Auditing``."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from runner.store.auditing import Audit, Expected
+from runner.store.postgres import auditing, extras
+from runner.store.postgres.connection import Connection
+from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.values import Ending, Posted
+
+
+class AuditingVerbs:
+    """Each is one transaction on one of the store's two connections."""
+
+    _writer: Connection
+    _reader: Connection
+
+    async def strange(self, sightings: Sequence[Sighting]) -> tuple[list[Sighting], list[Sighting]]:
+        return await self._reader.read(auditing.strange, sightings)
+
+    async def known_ids(self, ids: Sequence[str]) -> frozenset[str]:
+        return await self._reader.read(auditing.known_ids, ids)
+
+    async def expected(
+        self, account: int, start: datetime, end: datetime, *, after: int
+    ) -> tuple[list[Expected], int | None]:
+        return await self._reader.read(auditing.expected, account, start, end, after=after)
+
+    async def extra_expected(self, start: datetime, end: datetime) -> list[Expected]:
+        return await self._reader.read(auditing.extra_expected, start, end)
+
+    async def last_audit(self, account: int) -> Audit | None:
+        return await self._reader.read(auditing.last_audit, account)
+
+    async def note_audit(self, account: int, audit: Audit, *, now: datetime) -> None:
+        await self._writer.write(auditing.note_audit, account, audit, now=now)
+
+    async def sum_up(self, kind: IncidentKind, message: str, *, amount: int, now: datetime) -> bool:
+        return await self._writer.write(auditing.sum_up, kind, message, amount=amount, now=now)
+
+    async def extras_due(self, limit: int, *, now: datetime) -> list[Posted]:
+        return await self._reader.read(extras.extras_due, limit, now=now)
+
+    async def book_extra(self, remote_id: str, ending: Ending, *, now: datetime) -> None:
+        await self._writer.write(extras.book_extra, remote_id, ending, now=now)

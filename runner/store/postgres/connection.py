@@ -1,0 +1,405 @@
+"""One PostgreSQL connection, used a whole transaction at a time.
+
+    stage ── await write(verb, …) ──▶ a thread: BEGIN · verb · COMMIT      (again after a deadlock)
+                                         └─ connection lost in COMMIT: asked afterwards what came
+                                            of it, on a new one
+
+A verb is a plain function of a ``Db``, as on SQLite: one thread hop however many statements it
+runs, and a cancelled caller never leaves a transaction half-way. ``now`` is the server's, not the
+caller's: hosts whose clocks differ still agree on what is due and on who holds it.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import anyio
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Buffer, Loader
+from psycopg.types.string import StrDumper
+
+from runner.errors import StoreBroken
+from runner.store.postgres.address import Address
+from runner.store.values import StoreUnwritable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Values = Sequence[object] | Mapping[str, object]
+
+OLDEST_SERVER: Final = 140_000
+"""PostgreSQL 14, in libpq's numbers; older ones get no fixes any more."""
+
+WORKERS: Final = 0x72756E72
+"""Class of the advisory locks that say which worker is there; the worker's id is the other half."""
+
+_SETTINGS: Final = {
+    "application_name": "runner",
+    "client_encoding": "UTF8",
+    "timezone": "UTC",
+    "statement_timeout": "60s",
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": "30s",
+    # A host that lost its power says nothing: its locks, and with them its life, end in a minute.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+_CONNECT_S: Final = 5
+_TRIES: Final = 8
+"""Of one transaction that others stood in the way of."""
+_SHORTEST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 2.0
+_LEARN_S: Final = 30.0
+"""For how long the outcome of a COMMIT is asked for."""
+
+
+class RolledBack(psycopg.OperationalError):
+    """The connection was lost in COMMIT, and the server says that nothing was saved."""
+
+
+_STOOD_IN_THE_WAY: Final = (errors.SerializationFailure, errors.DeadlockDetected, RolledBack)
+"""Nothing was saved, and the transaction may be made anew at once."""
+
+_PASSING: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+)
+"""Nothing was changed and a later try may succeed: away, too busy, full, or a standby for now."""
+
+
+class _TextDumper(StrDumper):
+    """PostgreSQL's text has no NUL: it becomes U+FFFD. Replies are kept as bytes, as they came."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\x00", "\ufffd"))
+
+
+class _WholeNumber(Loader):
+    """Sums of integers are ``numeric`` on the server, and integers here."""
+
+    def load(self, data: Buffer) -> int:
+        return int(bytes(data))
+
+
+class Undecided(StoreUnwritable):
+    """Whether the transaction was saved is not known."""
+
+
+class Cursor(psycopg.ClientCursor[Any]):
+    """Binds values itself: no prepared statements, which poolers lose."""
+
+    def fetchone(self) -> Any:
+        return super().fetchone()
+
+
+class Db:
+    """What a verb works on: a connection within a transaction."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Values | None = None) -> Cursor:
+        cursor = Cursor(self._connection)
+        cursor.execute(sql, values)
+        return cursor
+
+    def executemany(self, sql: str, lines: Iterable[Values]) -> None:
+        cursor = Cursor(self._connection)
+        for line in lines:
+            cursor.execute(sql, line)
+
+    def copy(self, table: str, columns: str, lines: Iterable[Sequence[object]]) -> None:
+        """Fill *table* (``COPY``), some ten times as fast as lines one by one."""
+        with Cursor(self._connection).copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            for line in lines:
+                copy.write_row(line)
+
+
+def server_time(db: Db) -> datetime:
+    """The server's clock, as fine as it has it."""
+    (moment,) = db.execute("SELECT clock_timestamp()").fetchone()
+    now: datetime = moment.astimezone(UTC)
+    return now
+
+
+class Connection:
+    """Whole transactions, one after the other; a lost connection is made anew."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        time_of: Callable[[Db], datetime] = server_time,
+        read_only: bool = False,
+    ) -> None:
+        self._address = address
+        self._time_of = time_of
+        self._read_only = read_only
+        # Its queue outlives a cancelled caller: what was begun is ended before the next begins.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
+        self._link: psycopg.Connection[Any] | None = None
+        self.before_commit: Callable[[Db, Callable[[Db], datetime]], None] | None = None
+        """What each ``write`` does last, in its own transaction: for rules that hold whatever the
+        verb was. It is given the server's clock."""
+        self.worker: int | None = None
+        """Whose presence this connection shows."""
+
+    async def write(
+        self, verb: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run *verb* as one durable transaction; all or nothing.
+
+        Raises:
+            StoreUnwritable: it could not be saved and may be tried again.
+            Undecided: it was perhaps saved.
+        """
+        return await self._in_thread(partial(self._persist, self._write, verb, args, kwargs))
+
+    async def read(
+        self, query: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run *query* on one consistent view of the data."""
+        return await self._in_thread(partial(self._persist, self._read, query, args, kwargs))
+
+    async def call(
+        self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run *work*, which makes transactions of its own."""
+
+        def run() -> T:
+            return work(Db(self._linked()), *args, **kwargs)
+
+        return await self._in_thread(partial(self._in_our_words, run))
+
+    async def close(self) -> None:
+        def close() -> None:
+            if self._link is not None:
+                with suppress(psycopg.Error):
+                    self._link.close()
+
+        await self._in_thread(close)
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        with anyio.CancelScope(shield=True):
+            result: T = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return result
+
+    # -- in the thread -----------------------------------------------------------------------
+
+    def _persist(
+        self,
+        once: Callable[[Callable[..., T], tuple[object, ...], dict[str, object]], T],
+        verb: Callable[..., T],
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> T:
+        run = partial(self._in_our_words, partial(once, verb, args, kwargs))
+        for attempt in range(_TRIES - 1):
+            try:
+                return run()
+            except Undecided:
+                raise
+            except StoreUnwritable:
+                # Without its connection a transaction is rolled back: it may be made anew.
+                if self._connected:
+                    raise
+            except _STOOD_IN_THE_WAY:
+                pass
+            _wait(attempt)
+        try:
+            return run()
+        except _STOOD_IN_THE_WAY as error:
+            raise StoreUnwritable(
+                f"the store cannot be written: {_TRIES} tries came to nothing",
+                where=self._address.shown,
+            ) from error
+
+    def _write(
+        self, verb: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> T:
+        link = self._linked()
+        db = Db(link)
+        db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        with _rolled_back(link):
+            (transaction,) = db.execute("SELECT pg_current_xact_id()::text").fetchone()
+            result = verb(db, *args, **self._with_server_time(db, kwargs))
+            if self.before_commit is not None:
+                self.before_commit(db, self._time_of)
+            try:
+                db.execute("COMMIT")
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if not link.closed:
+                    raise
+                if not self._was_committed(transaction, error):
+                    raise RolledBack(str(error)) from error
+        return result
+
+    def _read(
+        self, query: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> T:
+        link = self._linked()
+        db = Db(link)
+        db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with _rolled_back(link):
+            result = query(db, *args, **self._with_server_time(db, kwargs))
+            db.execute("COMMIT")
+        return result
+
+    def _with_server_time(self, db: Db, kwargs: dict[str, object]) -> dict[str, object]:
+        return kwargs | {"now": self._time_of(db)} if "now" in kwargs else kwargs
+
+    def _was_committed(self, transaction: str, error: psycopg.Error) -> bool:
+        """What became of *transaction*, whose COMMIT was not answered (FAULTS.md 33).
+
+        Raises:
+            Undecided: the server did not say in time.
+        """
+        give_up = time.monotonic() + _LEARN_S
+        attempt = 0
+        while time.monotonic() < give_up:
+            with suppress(psycopg.OperationalError, psycopg.InterfaceError, StoreUnwritable):
+                (outcome,) = (
+                    Db(self._linked())
+                    .execute("SELECT pg_xact_status(%s::xid8)", (transaction,))
+                    .fetchone()
+                )
+                if outcome != "in progress":
+                    return bool(outcome == "committed")
+            _wait(attempt)
+            attempt += 1
+        raise Undecided(
+            "the connection to the store was lost while it saved, and what came of it is not known",
+            where=self._address.shown,
+        ) from error
+
+    # -- the link ----------------------------------------------------------------------------
+
+    @property
+    def _connected(self) -> bool:
+        return self._link is not None and not self._link.closed
+
+    def _linked(self) -> psycopg.Connection[Any]:
+        link = self._link
+        if link is None or link.closed:
+            link = self._link = self._connect()
+        return link
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        link: psycopg.Connection[Any] = psycopg.connect(
+            self._address.dsn,
+            autocommit=True,
+            connect_timeout=_CONNECT_S,
+            prepare_threshold=None,
+            # The same from this side, for a server that is gone.
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            tcp_user_timeout=60_000,
+        )
+        try:
+            link.adapters.register_dumper(str, _TextDumper)
+            link.adapters.register_loader("numeric", _WholeNumber)
+            db = Db(link)
+            for name, value in _SETTINGS.items():
+                db.execute("SELECT set_config(%s, %s, false)", (name, value))
+            if self._read_only:
+                db.execute("SET default_transaction_read_only = on")
+            if self.worker is not None:
+                show_presence(db, self.worker)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def _in_our_words(self, work: Callable[[], T]) -> T:
+        """Run *work*; what the server says becomes what the caller can act on."""
+        try:
+            return work()
+        except _STOOD_IN_THE_WAY:
+            raise
+        except _PASSING as error:
+            raise StoreUnwritable(
+                f"the store cannot be written: {self._address.masked(str(error))}",
+                where=self._address.shown,
+            ) from error
+
+
+def show_presence(db: Db, worker: int) -> None:
+    """Hold a lock that says that *worker* is there, for as long as the connection lasts."""
+    db.execute("SELECT pg_advisory_unlock_all()")
+    db.execute("SELECT pg_advisory_lock_shared(%s, %s)", (WORKERS, worker))
+
+
+@contextmanager
+def _rolled_back(link: psycopg.Connection[Any]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            Cursor(link).execute("ROLLBACK")
+        raise
+
+
+def _wait(attempt: int) -> None:
+    """Full jitter: hosts that lost the server together do not come back together."""
+    longest = min(_SHORTEST_WAIT_S * 2.0**attempt, _LONGEST_WAIT_S)
+    time.sleep(random.uniform(0, longest))
+
+
+@asynccontextmanager
+async def connect(
+    address: Address,
+    *,
+    time_of: Callable[[Db], datetime] = server_time,
+    read_only: bool = False,
+    may_lose: bool = False,
+) -> AsyncIterator[Connection]:
+    """Connect to the database of *address*.
+
+    *may_lose*: a server that forgets what it saved when the power fails will do, for tests.
+
+    Raises:
+        StoreBroken: it is not reached, lets nobody in, is too old, or saves nothing durably.
+    """
+    connection = Connection(address, time_of=time_of, read_only=read_only)
+    try:
+        try:
+            await connection.call(_check, may_lose)
+        except StoreUnwritable as error:
+            raise StoreBroken(
+                f"cannot open the store {address.shown}: {error.what}",
+                how="check that the server is up and lets you in, or name another with --store",
+            ) from error
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _check(db: Db, may_lose: bool) -> None:
+    version, fsync, commits = db.execute(
+        """
+        SELECT current_setting('server_version_num')::int, current_setting('fsync'),
+               current_setting('synchronous_commit')
+        """
+    ).fetchone()
+    if version < OLDEST_SERVER:
+        raise StoreBroken(
+            f"PostgreSQL {version // 10_000} is too old: 14 or newer is needed",
+            how="use a newer server",
+        )
+    for name, value in (("fsync", fsync), ("synchronous_commit", commits)):
+        if value == "off" and not may_lose:
+            raise StoreBroken(
+                f"the PostgreSQL server has {name} = off",
+                why="what it says is saved can be lost, and would then be paid for twice",
+                how=f"set {name} = on for this database",
+            )

@@ -1,0 +1,144 @@
+"""A person's word to a run: hold it, let it go on, drop what still waits."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from runner.clock import from_ms, to_ms
+from runner.failpoints import Point, hit
+from runner.lifecycle import Event, State, after
+from runner.store.control import Pause
+from runner.store.listing import Selection
+from runner.store.postgres.connection import Db
+from runner.store.postgres.selecting import condition
+
+CANCELLED_AT_ONCE: Final = 2_000
+"""Tasks of one transaction: some hundredths of a second, so that an engine hardly waits for it."""
+
+_PAUSES: Final = """
+    SELECT j.name, p.run_id, p.paused_at, p.until, p.reason
+      FROM pauses p LEFT JOIN jobs j ON j.id = p.job_id
+"""
+
+
+def pause(
+    db: Db,
+    *,
+    job: str | None,
+    run: int | None,
+    until: datetime | None,
+    reason: str,
+    now: datetime,
+) -> Pause:
+    db.execute(
+        """
+        SELECT 1 FROM run_money m JOIN runs r ON r.id = m.run_id JOIN jobs j ON j.id = r.job_id
+         WHERE (%(job)s IS NULL OR j.name = %(job)s) AND (%(run)s IS NULL OR r.id = %(run)s)
+         ORDER BY m.run_id FOR UPDATE OF m
+        """,
+        {"job": job, "run": run},
+    )
+    db.execute("DELETE FROM pauses WHERE until <= %s", (to_ms(now),))
+    db.execute(
+        """
+        INSERT INTO pauses (job_id, run_id, paused_at, until, reason)
+        VALUES ((SELECT id FROM jobs WHERE name = %(job)s), %(run)s, %(now)s, %(until)s, %(reason)s)
+        ON CONFLICT (coalesce(job_id, 0), coalesce(run_id, 0))
+        DO UPDATE SET until = excluded.until, reason = excluded.reason
+        """,
+        {
+            "job": job,
+            "run": run,
+            "now": to_ms(now),
+            "until": None if until is None else to_ms(until),
+            "reason": reason,
+        },
+    )
+    (made,) = (each for each in pauses(db, now=now) if (each.job, each.run) == (job, run))
+    hit(Point.PAUSE_INSIDE)
+    return made
+
+
+def resume(db: Db, *, job: str | None, run: int | None, now: datetime) -> Pause | None:
+    ended = [each for each in pauses(db, now=now) if (each.job, each.run) == (job, run)]
+    db.execute(
+        """
+        DELETE FROM pauses
+         WHERE job_id IS NOT DISTINCT FROM (SELECT id FROM jobs WHERE name = %(job)s)
+           AND run_id IS NOT DISTINCT FROM %(run)s
+        """,
+        {"job": job, "run": run},
+    )
+    hit(Point.RESUME_INSIDE)
+    return ended[0] if ended else None
+
+
+def pauses(db: Db, *, now: datetime) -> list[Pause]:
+    rows = db.execute(
+        f"{_PAUSES} WHERE p.until IS NULL OR p.until > %s ORDER BY p.id", (to_ms(now),)
+    )
+    return [_pause(row) for row in rows]
+
+
+def pause_of(db: Db, run: int, *, now: datetime) -> Pause | None:
+    """What holds *run*; of several the one that ends last."""
+    row = db.execute(
+        f"""
+        {_PAUSES} JOIN runs r ON r.id = %(run)s
+         WHERE coalesce(p.job_id, r.job_id) = r.job_id AND coalesce(p.run_id, r.id) = r.id
+           AND (p.until IS NULL OR p.until > %(now)s)
+         ORDER BY p.until IS NULL DESC, p.until DESC, p.id LIMIT 1
+        """,
+        {"run": run, "now": to_ms(now)},
+    ).fetchone()
+    return _pause(row) if row else None
+
+
+def _pause(row: tuple[str | None, int | None, int, int | None, str]) -> Pause:
+    job, run, since, until, reason = row
+    return Pause(
+        job=job,
+        run=run,
+        since=from_ms(since),
+        until=None if until is None else from_ms(until),
+        reason=reason,
+    )
+
+
+def pending_ids(db: Db, which: Selection, after_id: int, limit: int) -> list[int]:
+    """Up to *limit* pending tasks of *which* above an id, ascending."""
+    sql, values = condition(replace(which, states=frozenset({State.PENDING})))
+    rows = db.execute(
+        f"SELECT t.id FROM tasks t WHERE {sql} AND t.id > %(after)s ORDER BY t.id LIMIT %(limit)s",
+        values | {"after": after_id, "limit": limit},
+    )
+    return [task for (task,) in rows]
+
+
+def cancel(db: Db, tasks: list[int]) -> int:
+    """Drop those of *tasks* that are pending still; returns how many."""
+    scope = {"tasks": tasks, "cancelled": after(State.PENDING, Event.CANCELLED)}
+    pending = """
+        SELECT t.id FROM unnest(%(tasks)s::bigint[]) AS e(value) JOIN tasks t ON t.id = e.value
+         WHERE t.state = 'pending'
+    """
+    # Who drops a task has decided about its edit: the same edit is none when it is loaded again.
+    db.execute(
+        f"""
+        UPDATE payloads
+           SET kept_hash = (SELECT c.hash FROM changes c WHERE c.task_id = payloads.task_id)
+         WHERE task_id IN (SELECT c.task_id FROM ({pending}) AS p
+                            JOIN changes c ON c.task_id = p.id)
+        """,
+        scope,
+    )
+    db.execute(f"DELETE FROM changes WHERE task_id IN ({pending})", scope)
+    cancelled = db.execute(
+        f"""
+        UPDATE tasks SET state = %(cancelled)s, due_at = NULL, changed = 0
+         WHERE state = 'pending' AND id IN ({pending})
+        """,
+        scope,
+    ).rowcount
+    hit(Point.CANCEL_INSIDE)
+    return cancelled

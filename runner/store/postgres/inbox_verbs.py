@@ -1,0 +1,42 @@
+"""The inbox of the PostgreSQL store: ``runner.store.inbox.Inbox``."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from runner.clock import Clock
+from runner.store.inbox import Delivery, Gauges, Letter, Undelivered
+from runner.store.postgres import inbox
+from runner.store.postgres.connection import Connection
+
+
+class InboxVerbs:
+    """Each is one transaction on one of the store's two connections."""
+
+    _writer: Connection
+    _reader: Connection
+    _clock: Clock
+
+    async def deliver(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
+        return await self._writer.write(inbox.deliver, deliveries, now=now)
+
+    async def letters(self, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
+        return await self._reader.read(
+            inbox.letters,
+            after=after,
+            limit=limit,
+            most_bytes=most_bytes,
+            told=(told := self._clock.now()),
+            now=told,
+        )
+
+    async def drop_letters(self, letters: Sequence[int]) -> None:
+        await self._writer.write(inbox.drop_letters, letters)
+
+    async def undelivered(self, limit: int, *, now: datetime) -> list[Undelivered]:
+        return await self._writer.write(inbox.undelivered, limit, now=now)
+
+    async def gauges(self) -> Gauges:
+        return await self._reader.read(inbox.gauges)
+
+    async def prove_writable(self, *, now: datetime) -> None:
+        await self._writer.write(inbox.prove_writable, now=now)

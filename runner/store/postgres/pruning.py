@@ -1,0 +1,160 @@
+"""Deletes what a finished run no longer needs: texts go, money and counts stay.
+
+One chunk of tasks is one short transaction, so that an engine on the same store hardly waits, and a
+prune that is killed has deleted whole chunks and goes on at its next start.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from runner.clock import to_ms
+from runner.lifecycle import WAITING, State
+from runner.store.control import Keep, Pruned
+from runner.store.postgres import follow_ups
+from runner.store.postgres.connection import Db
+
+PRUNED_AT_ONCE: Final = 250
+"""Tasks of one transaction: with answers of usual length some hundredths of a second."""
+
+Place = tuple[bytes, int]
+"""Row key and task id after which to go on."""
+
+BEGINNING: Final[Place] = (b"", 0)
+
+_OVER: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED})
+"""Neither waiting nor for a person to decide about."""
+
+# A task with an edit to be decided may be asked again, and needs its texts for that.
+# What an open incident is about stays whole until a person has closed it.
+_ENDED: Final = f"""
+    t.state IN ({", ".join(repr(str(s)) for s in sorted(_OVER))}) AND t.changed = 0
+    AND NOT EXISTS (SELECT 1 FROM incidents x WHERE x.task_id = t.id AND x.closed_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM extra_charges x WHERE x.task_id = t.id AND x.state = 'posted')
+"""
+
+
+def _bytes(*columns: str) -> str:
+    return " + ".join(f"coalesce(octet_length({column}), 0)" for column in columns)
+
+
+_TEXTS: Final = {
+    "replies": "length(x.raw)",
+    "payloads": _bytes("x.body"),
+    "results": _bytes("x.answer", "x.reasoning", "x.fan_out_queries"),
+    "citations": _bytes("x.url", "x.title", "x.text", "x.extra"),
+    "extra_replies": "length(x.raw)",
+}
+"""Tables with a task's texts, and how much a row holds."""
+
+_GOING: Final = {Keep.ANSWERS: ("replies",), Keep.COSTS: tuple(_TEXTS)}
+
+
+def prunable(db: Db, runs: Sequence[int], *, before: datetime) -> list[int]:
+    found = db.execute(
+        """
+        SELECT r.id FROM runs r
+         WHERE r.id = ANY(%(runs)s::bigint[]) AND r.created_at < %(before)s
+           AND NOT EXISTS (SELECT 1 FROM run_states s
+                            WHERE s.run_id = r.id AND s.n > 0
+                              AND s.state = ANY(%(waiting)s::text[]))
+           AND NOT EXISTS (SELECT 1 FROM loads l
+                            WHERE l.run_id = r.id
+                              AND coalesce(l.finished_at, l.started_at) >= %(before)s)
+           AND NOT EXISTS (SELECT 1 FROM rows w
+                            JOIN tasks t ON t.row_id = w.id
+                            JOIN attempts a ON a.task_id = t.id
+                            WHERE w.run_id = r.id
+                              AND coalesce(a.ended_at, a.accepted_at) >= %(before)s)
+         ORDER BY r.id
+        """,
+        {
+            "runs": list(runs),
+            "waiting": sorted(str(state) for state in WAITING),
+            "before": to_ms(before),
+        },
+    )
+    return [run for (run,) in found]
+
+
+def prune_size(db: Db, run: int, *, keep: Keep) -> Pruned:
+    chosen = f"""
+        SELECT t.id FROM rows w JOIN tasks t ON t.row_id = w.id
+         WHERE w.run_id = %(run)s AND {_ENDED}
+    """
+    size = _weigh(db, chosen, {"run": run}, keep)
+    if keep is Keep.ANSWERS:
+        return size
+    (cells,) = db.execute(
+        f"""
+        SELECT coalesce(sum({_bytes("i.cells")}), 0)
+          FROM rows w JOIN input_rows i ON i.row_id = w.id
+         WHERE w.run_id = %s AND i.cells <> '{{}}'
+           AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.row_id = w.id AND NOT ({_ENDED}))
+        """,
+        (run,),
+    ).fetchone()
+    return size + Pruned(bytes=cells)
+
+
+def prune(
+    db: Db, run: int, place: Place, *, keep: Keep, now: datetime
+) -> tuple[Pruned, Place | None]:
+    """Prune the run's next tasks after *place*; returns what went, and where to go on."""
+    key, last = place
+    tasks = db.execute(
+        f"""
+        SELECT w.key, t.id, t.row_id FROM rows w JOIN tasks t ON t.row_id = w.id
+         WHERE w.run_id = %(run)s AND w.key >= %(key)s AND (w.key > %(key)s OR t.id > %(last)s)
+           AND {_ENDED}
+         ORDER BY w.key, t.id LIMIT %(limit)s
+        """,
+        {"run": run, "key": key, "last": last, "limit": PRUNED_AT_ONCE},
+    ).fetchall()
+    if not tasks:
+        return Pruned(), None
+    scope: dict[str, object] = {
+        "tasks": [task for _, task, _ in tasks],
+        "rows": sorted({row for _, _, row in tasks}),
+    }
+    went = _weigh(
+        db, "SELECT value AS id FROM unnest(%(tasks)s::bigint[]) AS e(value)", scope, keep
+    )
+    for table in _GOING[keep]:
+        db.execute(f"DELETE FROM {table} WHERE task_id = ANY(%(tasks)s::bigint[])", scope)
+    if keep is Keep.COSTS:
+        follow_ups.forget(db, [task for _, task, _ in tasks])
+        went += _empty_cells(db, scope)
+        if went != Pruned():
+            db.execute("UPDATE runs SET pruned_at = %s WHERE id = %s", (to_ms(now), run))
+    key, last, _ = tasks[-1]
+    return went, (key, last)
+
+
+def _empty_cells(db: Db, scope: dict[str, object]) -> Pruned:
+    """Empty the input cells of the rows of which no task is left whole."""
+    done = """
+         WHERE i.row_id = ANY(%(rows)s::bigint[]) AND i.cells <> '{}'
+           AND NOT EXISTS (SELECT 1 FROM tasks t JOIN payloads p ON p.task_id = t.id
+                            WHERE t.row_id = i.row_id)
+    """
+    (size,) = db.execute(
+        f"SELECT coalesce(sum({_bytes('i.cells')}), 0) FROM input_rows i {done}", scope
+    ).fetchone()
+    db.execute(f"UPDATE input_rows AS i SET cells = '{{}}' {done}", scope)
+    return Pruned(bytes=size)
+
+
+def _weigh(db: Db, chosen: str, scope: dict[str, object], keep: Keep) -> Pruned:
+    """How much there is to delete of the *chosen* tasks (id), their input cells aside."""
+    rows, sizes = dict.fromkeys(_TEXTS, 0), 0
+    for table in _GOING[keep]:
+        rows[table], size = db.execute(
+            f"""
+            SELECT count(*), coalesce(sum({_TEXTS[table]}), 0)
+              FROM ({chosen}) c JOIN {table} x ON x.task_id = c.id
+            """,
+            scope,
+        ).fetchone()
+        sizes += size
+    return Pruned(answers=rows["results"], replies=rows["replies"], bytes=sizes)

@@ -1,0 +1,134 @@
+"""What the API's list of finished tasks does to the queue: it says which to ask for, and when.
+
+    on the list ......... asked for now
+    list trusted ........ the others wait for the checkpoints (6 h and on)
+    list not trusted .... the others are asked at growing intervals, from a minute on
+
+Whether it is trusted is kept here, so that what is posted meanwhile waits as the rest does.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from runner.backoff import FIRST_POLL, LONGEST_POLL
+from runner.clock import to_ms
+from runner.failpoints import Point, hit
+from runner.store.postgres.connection import Db
+from runner.task import Endpoint, Provider, Tag
+from runner.windows import CHECKPOINTS
+
+_MS: Final = timedelta(milliseconds=1)
+
+DELIVERED_BY: Final = CHECKPOINTS[0]
+"""By this age a task posted with a postback has been delivered, or is asked for (DESIGN.md §4)."""
+
+GRACE: Final = timedelta(minutes=5)
+"""How long one that shows on the list is left alone all the same: it may be sent once more."""
+
+
+def waiting_providers(db: Db) -> list[Provider]:
+    rows = db.execute(
+        """
+        SELECT DISTINCT endpoint FROM targets g
+         WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.target_id = g.id AND t.state = 'posted')
+         ORDER BY endpoint
+        """
+    )
+    return list(dict.fromkeys(Endpoint.parse(endpoint).provider for (endpoint,) in rows))
+
+
+def mark_ready(db: Db, tags: Sequence[Tag], *, now: datetime) -> int:
+    # By primary key: an index of all that waits would be read through for a list of a few.
+    marked = db.execute(
+        """
+        UPDATE tasks
+           SET ready = 1,
+               due_at = least(due_at, CASE postback WHEN 0 THEN %(now)s ELSE %(later)s END)
+         WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL
+           AND id IN (SELECT a.task_id
+                        FROM unnest(%(tasks)s::bigint[], %(numbers)s::bigint[], %(tags)s::text[])
+                               AS e(task, number, tag)
+                       JOIN attempts a ON a.task_id = e.task AND a.number = e.number
+                       WHERE a.tag = e.tag AND a.state = 'posted')
+        """,
+        {
+            "now": to_ms(now),
+            "later": to_ms(now + GRACE),
+            "tasks": [tag.task for tag in tags],
+            "numbers": [tag.attempt for tag in tags],
+            "tags": [str(tag) for tag in tags],
+        },
+    ).rowcount
+    hit(Point.READY_INSIDE)
+    return marked
+
+
+def first_ask_ms(db: Db, task: int) -> int:
+    """How long after its receipt *task*, and those like it, are asked for by their ids, unless the
+    list shows them sooner."""
+    if _is_trusted(db):
+        return CHECKPOINTS[0] // _MS
+    learned = db.execute(
+        f"SELECT ({_LEARNED}) FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.id = %s",
+        (task,),
+    ).fetchone()
+    return FIRST_POLL // _MS if learned is None or learned[0] is None else int(learned[0])
+
+
+_LEARNED: Final = """SELECT c.first_ask_ms FROM completion_curves c
+     WHERE c.endpoint = g.endpoint AND c.model = g.model"""
+"""What is known of answers like those of a target ``g``."""
+
+
+def _is_trusted(db: Db) -> bool:
+    row = db.execute("SELECT value FROM install WHERE name = 'ready_list_trusted'").fetchone()
+    return row is not None and row[0] == "yes"
+
+
+def trust_ready_list(db: Db, trusted: bool, *, now: datetime) -> None:
+    if trusted == _is_trusted(db):
+        return
+    db.execute(
+        """
+        INSERT INTO install (name, value) VALUES ('ready_list_trusted', %s)
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        """,
+        ("yes" if trusted else "no",),
+    )
+    scope = {
+        "now": to_ms(now),
+        "first": FIRST_POLL // _MS,
+        "longest": LONGEST_POLL // _MS,
+        "checkpoint": CHECKPOINTS[0] // _MS,
+    }
+    if trusted:
+        # Not those whose last ask brought nothing, or that a process died at: the API may have
+        # handed their answer over, and the list forgets what was collected.
+        db.execute(
+            """
+            UPDATE tasks SET due_at = posted_at + %(checkpoint)s
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND polls = 0
+               AND posted_at > %(now)s - %(checkpoint)s
+               AND due_at < posted_at + %(checkpoint)s
+               AND NOT EXISTS (SELECT 1 FROM deaths d
+                                WHERE d.task_id = tasks.id AND d.asking > 0)
+            """,
+            scope,
+        )
+    else:
+        db.execute(
+            f"""
+            UPDATE tasks
+               SET due_at = least(due_at,
+                                  greatest(%(now)s
+                                           + least(%(first)s::bigint << least(polls, 16)::int,
+                                                   %(longest)s),
+                                           CASE polls WHEN 0 THEN posted_at + coalesce(
+                                               (SELECT ({_LEARNED}) FROM targets g
+                                                 WHERE g.id = tasks.target_id), 0)
+                                           ELSE 0 END))
+             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND postback = 0
+            """,
+            scope,
+        )

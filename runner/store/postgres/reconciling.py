@@ -1,0 +1,364 @@
+"""Posts in doubt: what is known of them, and how the doubt ends."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from runner.clock import from_ms, to_ms
+from runner.failpoints import Point, hit
+from runner.lifecycle import Event, State, after
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.postgres.connection import Db
+from runner.store.postgres.deaths import outlived
+from runner.store.postgres.extras import add_extra, is_extra
+from runner.store.postgres.recovering import installs, take_up
+from runner.store.reconciling import (
+    Doubt,
+    DoubtfulAttempt,
+    Found,
+    Incident,
+    IncidentKind,
+    NewIncident,
+    Scan,
+    Sighting,
+    Times,
+)
+from runner.task import Endpoint, Method, Tag, TaskId
+
+_NEAR_MS: Final = 60_000
+_LATER_MS: Final = timedelta(hours=1) // timedelta(milliseconds=1)
+
+_ADOPTS: Final = frozenset({State.UNKNOWN, State.QUARANTINED, State.PENDING})
+"""Whose tasks take up an id that is found for their newest attempt."""
+
+
+def doubts(db: Db) -> list[Doubt]:
+    # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
+    rows = db.execute(
+        """
+        SELECT a.batch_id, a.task_id, a.number, a.tag, json_text(p.body, 'user_prompt'),
+               json_text(p.body, 'model_name')
+          FROM tasks t
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          LEFT JOIN payloads p ON p.task_id = t.id
+         WHERE t.state IN ('posting', 'unknown') AND t.state = 'unknown' AND a.state = 'unknown'
+         ORDER BY a.batch_id, a.task_id
+        """
+    )
+    attempts: dict[int, list[DoubtfulAttempt]] = defaultdict(list)
+    for batch, task, number, tag, prompt, model in rows:
+        attempts[batch].append(
+            DoubtfulAttempt(task=TaskId(task), number=number, tag=tag, prompt=prompt, model=model)
+        )
+    return [_doubt(db, batch, tuple(found)) for batch, found in attempts.items()]
+
+
+def _doubt(db: Db, batch: int, attempts: tuple[DoubtfulAttempt, ...]) -> Doubt:
+    endpoint, worker, account, intended, deadline, *api = db.execute(
+        """
+        SELECT endpoint, worker_id, account_id, intended_at, deadline,
+               intended_api_at, doubt_api_at, seen_api_at, clean_api_at
+          FROM batches WHERE id = %s
+        """,
+        (batch,),
+    ).fetchone()
+    intended_api, began, seen, clean = (None if at is None else from_ms(at) for at in api)
+    return Doubt(
+        batch=batch,
+        endpoint=Endpoint.parse(endpoint),
+        worker=worker,
+        intended_at=from_ms(intended),
+        deadline=from_ms(deadline),
+        intended_api=intended_api,
+        began_api=began,
+        seen_api=seen,
+        clean_api=clean,
+        attempts=attempts,
+        accepted_near=_accepted(db, account, intended - _NEAR_MS, deadline),
+        accepted_later=_accepted(db, account, deadline + 1, deadline + _LATER_MS),
+    )
+
+
+def _accepted(db: Db, account: int, start: int, end: int) -> bool:
+    row = db.execute(
+        """
+        SELECT EXISTS (SELECT 1 FROM batches
+                        WHERE accepted > 0 AND account_id = %s AND intended_at BETWEEN %s AND %s)
+        """,
+        (account, start, end),
+    ).fetchone()
+    return bool(row[0])
+
+
+def note_times(db: Db, times: Sequence[Times]) -> None:
+    db.executemany(
+        "UPDATE batches SET doubt_api_at = %s, seen_api_at = %s, clean_api_at = %s WHERE id = %s",
+        (
+            (*(None if at is None else to_ms(at) for at in moments), each.batch)
+            for each in times
+            for moments in [(each.began_api, each.seen_api, each.clean_api)]
+        ),
+    )
+    hit(Point.TIMES_INSIDE)
+
+
+def note_scan(db: Db, account: int, scan: Scan, *, now: datetime) -> None:
+    db.execute(
+        """
+        INSERT INTO scans (account_id, from_api_at, to_api_at, listed, ours, adopted, read_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
+        """,
+        (
+            account,
+            to_ms(scan.start),
+            to_ms(scan.end),
+            scan.listed,
+            scan.ours,
+            scan.adopted,
+            to_ms(now),
+        ),
+    )
+
+
+def found(db: Db, sightings: Sequence[Sighting], *, now: datetime) -> Found:
+    ours = installs(db)
+    known: dict[str, datetime] = {}
+    adopted, opened = set(), 0
+    for sighting in sightings:
+        tag = Tag.parse(sighting.tag)
+        if tag is None:
+            continue
+        row = db.execute(
+            """
+            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at, b.endpoint
+              FROM attempts a
+              JOIN tasks t ON t.id = a.task_id
+              JOIN batches b ON b.id = a.batch_id
+             WHERE a.task_id = %s AND a.number = %s AND a.tag = %s
+            """,
+            (tag.task, tag.attempt, sighting.tag),
+        ).fetchone()
+        if row is None:
+            if tag.install not in ours:
+                continue
+            if (taken := take_up(db, tag, sighting, now=now)) is None:
+                opened += open_incident(db, _orphan(tag, sighting), now=now)
+            elif taken:
+                adopted.add(sighting.tag)
+            continue
+        attempt, remote_id, state, newest, intended_at, endpoint = row
+        if remote_id == sighting.remote_id:
+            known[sighting.tag] = from_ms(intended_at)
+        elif remote_id is None and attempt == "posting":
+            continue  # Its reply is under way, and will bring the id.
+        elif remote_id is None and Endpoint.parse(endpoint).method is Method.LIVE:
+            continue  # Its answer cannot be fetched by that id; its money is at risk already.
+        elif (
+            remote_id is None
+            and newest == tag.attempt
+            and State(state) in _ADOPTS
+            and not is_extra(db, sighting.remote_id)
+        ):
+            _adopt(db, tag, sighting, State(state), now=now)
+            outlived(db, [tag.task])
+            adopted.add(sighting.tag)
+        else:
+            add_extra(db, tag, sighting, now=now)
+            opened += open_incident(db, _double(tag, sighting, remote_id), now=now)
+    if adopted:
+        hit(Point.ADOPT_INSIDE)
+    return Found(known=known, adopted=frozenset(adopted), incidents=opened)
+
+
+def _adopt(db: Db, tag: Tag, sighting: Sighting, state: State, *, now: datetime) -> None:
+    """The task is at the API: ask for it by its id from now on."""
+    moment = to_ms(now)
+    db.execute(
+        """
+        UPDATE tasks
+           SET state = %(posted)s, reason = '', due_at = %(now)s, ready = 0, polls = 0,
+               posted_at = coalesce(%(posted_at)s,
+                                    (SELECT b.intended_at FROM attempts a
+                                       JOIN batches b ON b.id = a.batch_id
+                                      WHERE a.task_id = %(task)s AND a.number = %(number)s))
+         WHERE id = %(task)s AND state = %(state)s AND attempt = %(number)s
+        """,
+        {
+            "posted": after(state, Event.FOUND),
+            "now": moment,
+            "posted_at": to_ms(sighting.posted_at) if sighting.posted_at else None,
+            "task": tag.task,
+            "number": tag.attempt,
+            "state": state,
+        },
+    )
+    reported = sighting.cost is not None and sighting.cost > 0
+    # What was given up with the attempt is reserved anew: its target's reserve says how much.
+    db.execute(
+        """
+        UPDATE attempts
+           SET state = 'posted', remote_id = %(remote_id)s, accepted_at = %(now)s, ended_at = NULL,
+               code = NULL, message = NULL,
+               reserved_nanousd = CASE WHEN at_risk_nanousd > 0 THEN at_risk_nanousd
+                                       ELSE (SELECT g.reserve_nanousd FROM tasks t
+                                               JOIN targets g ON g.id = t.target_id
+                                              WHERE t.id = %(task)s) END,
+               at_risk_nanousd = 0, advanced_nanousd = %(advance)s, advance_evidence = %(evidence)s
+         WHERE task_id = %(task)s AND number = %(number)s
+        """,
+        {
+            "remote_id": sighting.remote_id,
+            "now": moment,
+            "advance": sighting.cost if reported else ADVANCE + BASE_PRICE_STANDARD,
+            "evidence": Evidence.REPORTED if reported else Evidence.COMPUTED,
+            "task": tag.task,
+            "number": tag.attempt,
+        },
+    )
+
+
+def _orphan(tag: Tag, sighting: Sighting) -> NewIncident:
+    return NewIncident(
+        kind=IncidentKind.ORPHAN,
+        message="the account has a task with a tag of this store's that is not in the store",
+        amount=_amount(sighting),
+        remote_id=sighting.remote_id,
+        tag=str(tag),
+    )
+
+
+def _double(tag: Tag, sighting: Sighting, ours: str | None) -> NewIncident:
+    return NewIncident(
+        kind=IncidentKind.DOUBLE_CHARGE,
+        message=(
+            f"the account has a second task for this attempt beside {ours}"
+            if ours
+            else "the account has a task for an attempt that was taken for not sent"
+        ),
+        amount=_amount(sighting),
+        task=tag.task,
+        attempt=tag.attempt,
+        remote_id=sighting.remote_id,
+        tag=str(tag),
+    )
+
+
+def _amount(sighting: Sighting) -> int:
+    return sighting.cost or ADVANCE + BASE_PRICE_STANDARD
+
+
+def prove_absent(db: Db, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
+    moved = _move(db, attempts, after(State.UNKNOWN, Event.PROVEN_ABSENT), "", to_ms(now))
+    db.executemany(
+        """
+        UPDATE attempts
+           SET state = 'absent', at_risk_nanousd = 0, reserved_nanousd = 0, ended_at = %s,
+               message = 'two complete listings after the waiting time showed no trace of it'
+         WHERE task_id = %s AND number = %s
+        """,
+        ((to_ms(now), *each) for each in moved),
+    )
+    hit(Point.ABSENT_INSIDE)
+    return len(moved)
+
+
+def quarantine(
+    db: Db,
+    attempts: Sequence[tuple[int, int]],
+    *,
+    message: str,
+    reason: str = "",
+    now: datetime,
+) -> int:
+    moved = _move(db, attempts, after(State.UNKNOWN, Event.UNDECIDED), reason, None)
+    db.executemany(
+        """
+        UPDATE attempts SET state = 'quarantined', message = %s, ended_at = %s
+         WHERE task_id = %s AND number = %s
+        """,
+        ((message, to_ms(now), *each) for each in moved),
+    )
+    hit(Point.QUARANTINE_INSIDE)
+    return len(moved)
+
+
+def _move(
+    db: Db,
+    attempts: Sequence[tuple[int, int]],
+    to: State,
+    reason: str,
+    due_at: int | None,
+) -> list[tuple[int, int]]:
+    """Move those (task, attempt) that are still in doubt; returns them."""
+    return db.execute(
+        """
+        UPDATE tasks SET state = %(state)s, reason = %(reason)s, due_at = %(due_at)s
+          FROM unnest(%(tasks)s::bigint[],
+                       %(numbers)s::bigint[]) AS e(task, attempt)
+         WHERE tasks.id = e.task AND tasks.attempt = e.attempt AND tasks.state = 'unknown'
+        RETURNING tasks.id, tasks.attempt
+        """,
+        {
+            "state": to,
+            "reason": reason,
+            "due_at": due_at,
+            "tasks": [task for task, _ in attempts],
+            "numbers": [number for _, number in attempts],
+        },
+    ).fetchall()
+
+
+def open_incident(db: Db, incident: NewIncident, *, now: datetime) -> bool:
+    made = db.execute(
+        """
+        INSERT INTO incidents
+               (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+        """,
+        (
+            incident.kind,
+            incident.task,
+            incident.attempt,
+            incident.remote_id,
+            incident.tag,
+            incident.amount,
+            incident.message,
+            to_ms(now),
+        ),
+    )
+    return made.rowcount == 1
+
+
+def close_incident(db: Db, incident: int, *, now: datetime) -> bool:
+    closed = db.execute(
+        "UPDATE incidents SET closed_at = %s WHERE id = %s AND closed_at IS NULL",
+        (to_ms(now), incident),
+    )
+    return closed.rowcount == 1
+
+
+def incidents(db: Db, *, closed: bool = False) -> list[Incident]:
+    rows = db.execute(
+        """
+        SELECT id, kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
+               closed_at
+          FROM incidents WHERE closed_at IS NULL OR %s ORDER BY id
+        """,
+        (closed,),
+    )
+    return [
+        Incident(
+            id=id,
+            kind=IncidentKind(kind),
+            task=task,
+            attempt=attempt,
+            remote_id=remote_id,
+            tag=tag,
+            amount=amount,
+            message=message,
+            opened_at=from_ms(opened_at),
+            closed_at=None if closed_at is None else from_ms(closed_at),
+        )
+        for id, kind, task, attempt, remote_id, tag, amount, message, opened_at, closed_at in rows
+    ]

@@ -1,0 +1,315 @@
+"""Whether the store can be taken at its word, and what to make of tags that it does not know."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from runner.clock import from_ms, to_ms
+from runner.errors import WrongInput
+from runner.lifecycle import Event, State, after
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.postgres.connection import Db
+from runner.store.postgres.deaths import outlived
+from runner.store.postgres.identity import former_installs, install_id, new_install_id
+from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.recovering import Doubted, Unlisted
+from runner.task import RemoteId, Tag, identity_digest
+
+_TAKES_UP: Final[dict[State, tuple[Event, ...]]] = {
+    State.PENDING: (Event.FOUND,),
+    State.QUARANTINED: (Event.FOUND,),
+    # The attempt that the store knows must have ended, or there would be no later one.
+    State.UNKNOWN: (Event.PROVEN_ABSENT, Event.FOUND),
+    State.POSTED: (Event.TRY_AGAIN, Event.FOUND),
+    State.FAILED: (Event.ASKED_AGAIN, Event.FOUND),
+    State.EXPIRED: (Event.ASKED_AGAIN, Event.FOUND),
+}
+"""How a task comes to a later attempt than the store knows, by where it stands."""
+
+_OWN: Final = "body_sha256 <> ''"
+"""Batches that this state of the store posted, not those found again."""
+
+
+def check_host(db: Db, host: str | None) -> None:
+    if host is None:
+        return
+    known = _get(db, "host")
+    if known is None:
+        _set(db, "host", host)
+    elif known != host:
+        raise WrongInput(
+            "this store was made on another host",
+            why="a copy that goes on beside the original would ask, and pay for, the same twice",
+            how="see that nothing uses the other copy any more, then: runner db claim",
+        )
+
+
+def claim(db: Db, host: str | None) -> str:
+    old = install_id(db)
+    _set(db, "former_installs", " ".join([*former_installs(db), old]))
+    made = new_install_id(db)
+    if host is None:
+        db.execute("DELETE FROM install WHERE name = 'host'")
+    else:
+        _set(db, "host", host)
+    _doubt(db, Doubted.CLAIMED, "")
+    return made
+
+
+def unlisted(db: Db) -> Unlisted | None:
+    noted = _get(db, "unlisted")
+    if noted is None:
+        return None
+    why, _, _ = noted.partition(" ")
+    clean = _get(db, "unlisted_api_at")
+    row = db.execute(
+        f"""
+        SELECT intended_api_at, intended_at FROM batches WHERE {_OWN} ORDER BY id DESC LIMIT 1
+        """
+    ).fetchone()
+    by_api, newest = False, None
+    if row is not None:
+        by_api = row[0] is not None
+        newest = row[0] if by_api else row[1]
+    else:
+        newest = db.execute("SELECT min(created_at) FROM runs").fetchone()[0]
+    return Unlisted(
+        why=Doubted(why),
+        newest=None if newest is None else from_ms(newest),
+        by_api=by_api,
+        clean_api=None if clean is None else from_ms(int(clean)),
+    )
+
+
+def note_listing(db: Db, *, at: datetime) -> None:
+    if _get(db, "unlisted_api_at") is None:
+        _set(db, "unlisted_api_at", str(to_ms(at)))
+
+
+def listed(db: Db) -> None:
+    db.execute("DELETE FROM install WHERE name IN ('unlisted', 'unlisted_api_at')")
+
+
+def installs(db: Db) -> frozenset[str]:
+    """Whose tags are this store's: its own, and those that it had before it was claimed."""
+    return frozenset([install_id(db), *former_installs(db)])
+
+
+def adopt_orphans(db: Db, *, now: datetime) -> int:
+    orphans = db.execute(
+        """
+        SELECT tag, remote_id FROM incidents
+         WHERE kind = %s AND closed_at IS NULL AND tag IS NOT NULL AND remote_id IS NOT NULL
+        """,
+        (IncidentKind.ORPHAN,),
+    ).fetchall()
+    adopted = 0
+    for text, remote_id in orphans:
+        tag = Tag.parse(text)
+        if tag is not None and take_up(
+            db, tag, Sighting(tag=text, remote_id=RemoteId(remote_id)), now=now
+        ):
+            adopted += 1
+    return adopted
+
+
+def take_up(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool | None:
+    """A later state of this store posted *tag*: its task is at that attempt from now on.
+
+    False if that attempt is known under this id already; None if there is no such task, or it has
+    ended otherwise.
+    """
+    task = _task_of(db, tag)
+    if task is None:
+        return None
+    state, attempt, run, model, reserve = db.execute(
+        """
+        SELECT t.state, t.attempt, t.run_id,
+               coalesce(json_text(p.body, 'model_name'), g.model), g.reserve_nanousd
+          FROM tasks t JOIN targets g ON g.id = t.target_id
+          LEFT JOIN payloads p ON p.task_id = t.id
+         WHERE t.id = %s
+        """,
+        (task,),
+    ).fetchone()
+    if tag.attempt <= attempt:
+        known = db.execute(
+            "SELECT 1 FROM attempts WHERE task_id = %s AND number = %s AND remote_id = %s",
+            (task, tag.attempt, sighting.remote_id),
+        ).fetchone()
+        return False if known else None
+    events = _TAKES_UP.get(State(state))
+    if events is None:
+        return None
+    _end_attempt(db, task, attempt, now=now)
+    to = State(state)
+    for event in events:
+        to = after(to, event)
+    db.execute(
+        """
+        UPDATE tasks
+           SET state = %s, reason = '', attempt = %s, due_at = %s, posted_at = %s, ready = 1,
+               polls = 0,
+               leased_by = NULL
+         WHERE id = %s
+        """,
+        (to, tag.attempt, to_ms(now), to_ms(sighting.posted_at or now), task),
+    )
+    # Numbers without gaps: what is not in the account was not taken.
+    for number in range(attempt + 1, tag.attempt):
+        missing = replace(tag, attempt=number)
+        _insert_attempt(db, missing, None, (task, run, model, 0), now=now)
+    _insert_attempt(db, tag, sighting, (task, run, model, reserve), now=now)
+    db.execute(
+        """
+        UPDATE incidents SET closed_at = %s
+         WHERE kind = %s AND remote_id = %s AND closed_at IS NULL
+        """,
+        (to_ms(now), IncidentKind.ORPHAN, sighting.remote_id),
+    )
+    outlived(db, [task])
+    return True
+
+
+def _task_of(db: Db, tag: Tag) -> int | None:
+    """The task that *tag* was made for: by its id, or, if that is another one's now, by digest."""
+    row = db.execute(
+        """
+        SELECT r.tag_part, w.key, g.name, t.sample, t.turn
+          FROM tasks t JOIN runs r ON r.id = t.run_id
+          JOIN rows w ON w.id = t.row_id JOIN targets g ON g.id = t.target_id
+         WHERE t.id = %s
+        """,
+        (tag.task,),
+    ).fetchone()
+    if row is not None and row[0] == tag.run and identity_digest(*row[1:]) == tag.digest:
+        return int(tag.task)
+    # The rows were loaded anew in another order, after an older copy was put back.
+    rows = db.execute(
+        """
+        SELECT t.id, w.key, g.name, t.sample, t.turn
+          FROM runs r JOIN tasks t ON t.run_id = r.id
+          JOIN rows w ON w.id = t.row_id JOIN targets g ON g.id = t.target_id
+         WHERE r.tag_part = %s
+        """,
+        (tag.run,),
+    )
+    return next((id_ for id_, *who in rows if identity_digest(*who) == tag.digest), None)
+
+
+def _end_attempt(db: Db, task: int, number: int, *, now: datetime) -> None:
+    """What became of it was written in the later state of the store: its money is at risk."""
+    db.execute(
+        """
+        UPDATE attempts
+           SET state = 'failed', ended_at = %s,
+               message = 'a later attempt was found in the account',
+               at_risk_nanousd = greatest(at_risk_nanousd, advanced_nanousd), reserved_nanousd = 0
+         WHERE task_id = %s AND number = %s AND state IN ('posted', 'unknown', 'quarantined')
+        """,
+        (to_ms(now), task, number),
+    )
+
+
+def _insert_attempt(
+    db: Db,
+    tag: Tag,
+    sighting: Sighting | None,
+    of: tuple[int, int, str, int],
+    *,
+    now: datetime,
+) -> None:
+    task, run, model, reserve = of
+    moment = to_ms(now)
+    posted_at = to_ms(sighting.posted_at) if sighting and sighting.posted_at else moment
+    line: dict[str, object] = {
+        "task": task,
+        "number": tag.attempt,
+        "run": run,
+        "batch": _recovered_batch(db, task, posted_at, moment),
+        "model": model,
+        "tag": str(tag),
+        "reserve": reserve,
+        "now": moment,
+    }
+    if sighting is None:
+        db.execute(
+            """
+            INSERT INTO attempts
+                   (task_id, number, run_id, batch_id, model, tag, state, ended_at, message)
+            VALUES (%(task)s, %(number)s, %(run)s, %(batch)s, %(model)s, %(tag)s, 'absent', %(now)s,
+                    'the account has a later attempt, and no trace of this one')
+            """,
+            line,
+        )
+        return
+    reported = sighting.cost is not None and sighting.cost > 0
+    line |= {
+        "remote_id": sighting.remote_id,
+        "advance": sighting.cost if reported else ADVANCE + BASE_PRICE_STANDARD,
+        "evidence": Evidence.REPORTED if reported else Evidence.COMPUTED,
+    }
+    db.execute(
+        """
+        INSERT INTO attempts
+               (task_id, number, run_id, batch_id, model, tag, state, reserved_nanousd, accepted_at)
+        VALUES (%(task)s, %(number)s, %(run)s, %(batch)s, %(model)s, %(tag)s, 'posted',
+                %(reserve)s, %(now)s)
+        """,
+        line,
+    )
+    # Apart, as the sums of a run follow only changes of what was advanced.
+    db.execute(
+        """
+        UPDATE attempts
+           SET remote_id = %(remote_id)s, advanced_nanousd = %(advance)s,
+               advance_evidence = %(evidence)s
+         WHERE task_id = %(task)s AND number = %(number)s
+        """,
+        line,
+    )
+
+
+def _recovered_batch(db: Db, task: int, posted_at: int, moment: int) -> int:
+    """A batch of one, in the place of the one whose record is gone."""
+    (batch,) = db.execute(
+        """
+        INSERT INTO batches
+               (account_id, worker_id, endpoint, size, body_sha256, intended_at, deadline, outcome,
+                message, settled_at)
+        SELECT (SELECT min(id) FROM accounts), (SELECT max(id) FROM workers), g.endpoint, 1, '',
+               %(posted_at)s, %(posted_at)s, 'answered', 'found in the account, not in the store',
+               %(now)s
+          FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.id = %(task)s
+        RETURNING id
+        """,
+        {"posted_at": posted_at, "now": moment, "task": task},
+    ).fetchone()
+    return int(batch)
+
+
+def _doubt(db: Db, why: Doubted, detail: str) -> None:
+    noted = f"{why} {detail}".strip()
+    # The same doubt in the next start: the wait since its first listing goes on.
+    if _get(db, "unlisted") != noted:
+        _set(db, "unlisted", noted)
+        db.execute("DELETE FROM install WHERE name = 'unlisted_api_at'")
+        # Asked for at once: what the later state has collected no ready list shows any more.
+        db.execute(
+            "UPDATE tasks SET ready = 1, due_at = least(due_at, posted_at) WHERE state = 'posted'"
+        )
+
+
+def _get(db: Db, name: str) -> str | None:
+    row = db.execute("SELECT value FROM install WHERE name = %s", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _set(db: Db, name: str, value: str) -> None:
+    db.execute(
+        """
+        INSERT INTO install (name, value) VALUES (%s, %s)
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        """,
+        (name, value),
+    )

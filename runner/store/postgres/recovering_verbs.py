@@ -1,0 +1,38 @@
+"""The verbs of a start that cannot take the store at its word: ``Recovering`` on PostgreSQL."""
+
+from datetime import datetime
+
+from runner.store.postgres import recovering
+from runner.store.postgres.connection import Connection
+from runner.store.recovering import Unlisted
+
+
+class RecoveringVerbs:
+    """Each is one transaction on one of the store's two connections."""
+
+    _writer: Connection
+    _reader: Connection
+
+    async def check_host(self, host: str | None) -> None:
+        """Note the host that the store is used on; None: nobody can tell.
+
+        Raises:
+            WrongInput: it was used on another one.
+        """
+        await self._writer.write(recovering.check_host, host)
+
+    async def claim(self, host: str | None) -> str:
+        """Make this copy one of its own; returns its new install id. Its old tags stay known."""
+        return await self._writer.write(recovering.claim, host)
+
+    async def unlisted(self) -> Unlisted | None:
+        return await self._reader.read(recovering.unlisted)
+
+    async def note_listing(self, *, at: datetime) -> None:
+        await self._writer.write(recovering.note_listing, at=at)
+
+    async def adopt_orphans(self, *, now: datetime) -> int:
+        return await self._writer.write(recovering.adopt_orphans, now=now)
+
+    async def listed(self) -> None:
+        await self._writer.write(recovering.listed)

@@ -1,0 +1,62 @@
+"""Unsuccessful tasks that a person wants to be asked again: a new attempt, a new charge."""
+
+from datetime import datetime
+
+from runner.clock import to_ms
+from runner.failpoints import Point, hit
+from runner.lifecycle import Event, State, after
+from runner.store.postgres.changes import take_edits
+from runner.store.postgres.connection import Db
+from runner.store.values import RetryFilter
+
+
+def retry(db: Db, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
+    wanted = _retry_condition(which)
+    scope = {"run": run, "codes": sorted(which.codes or ()), "now": to_ms(now)}
+    # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
+    # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
+    # asked any more.
+    chosen = f"""
+        SELECT t.id FROM tasks t
+          LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+         WHERE t.run_id = %(run)s AND t.state IN ('failed', 'expired', 'quarantined')
+           AND t.state <> 'quarantined' AND ({wanted})
+           AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
+    """
+    if dry:
+        (count,) = db.execute(f"SELECT count(*) FROM ({chosen}) AS them", scope).fetchone()
+        return int(count)
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (id bigint PRIMARY KEY) ON COMMIT DROP")
+    db.execute("DELETE FROM chosen")
+    db.execute(f"INSERT INTO chosen {chosen}", scope)
+    if which.codes is not None or which.pay_again:
+        # Naming the error or paying again is also the word to ask the edited request.
+        take_edits(db, "SELECT id FROM chosen", {})
+        db.execute(
+            "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
+        )
+    retried = sum(
+        db.execute(
+            """
+            UPDATE tasks SET state = %(to)s, reason = '', tries = 0, due_at = %(now)s
+             WHERE state = %(state)s AND id IN (SELECT id FROM chosen)
+            """,
+            scope | {"state": state, "to": after(state, Event.ASKED_AGAIN)},
+        ).rowcount
+        for state in (State.FAILED, State.EXPIRED)
+    )
+    hit(Point.RETRY_INSIDE)
+    return retried
+
+
+def _retry_condition(which: RetryFilter) -> str:
+    """Paid and lost is only asked again with the word to pay again; refused, only by its code."""
+    reasons = ["remote", "timed_out"]
+    if which.codes is not None:
+        reasons.append("refused")
+    condition = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
+    if which.pay_again:
+        condition += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
+    if which.codes is not None:
+        condition = f"a.code = ANY(%(codes)s::bigint[]) AND ({condition})"
+    return condition

@@ -1,0 +1,383 @@
+"""The PostgreSQL store: the protocol's verbs, each one transaction on one of two connections.
+
+Every ``now`` is replaced by the server's (`connection.Connection`); moments that a caller made with
+its own clock are moved by the difference of the two.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from runner.clock import Clock, SystemClock
+from runner.resources import migrations
+from runner.rows import Attempt, Batch, InputRow
+from runner.store.control import Keep, Pause, Pruned
+from runner.store.listing import Selection
+from runner.store.migrate import read_migrations
+from runner.store.postgres import (
+    beginning,
+    changes,
+    collecting,
+    controlling,
+    follow_ups,
+    identity,
+    live,
+    loading,
+    posting,
+    pruning,
+    ready_list,
+    retrying,
+    runs,
+)
+from runner.store.postgres.address import Address
+from runner.store.postgres.auditing_verbs import AuditingVerbs
+from runner.store.postgres.connection import Connection, Db, connect, server_time
+from runner.store.postgres.history_verbs import HistoryVerbs
+from runner.store.postgres.inbox_verbs import InboxVerbs
+from runner.store.postgres.looking_verbs import LookingVerbs, View
+from runner.store.postgres.migrating import check_current, migrate
+from runner.store.postgres.planning import PlanningVerbs
+from runner.store.postgres.reconciling_verbs import ReconcilingVerbs
+from runner.store.postgres.recovering_verbs import RecoveringVerbs
+from runner.store.postgres.resolving_verbs import ResolvingVerbs
+from runner.store.values import (
+    Added,
+    Ceiling,
+    Decision,
+    Ending,
+    Idle,
+    LiveEnding,
+    Posted,
+    RetryFilter,
+    Run,
+)
+from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
+
+_BREATH_S: Final = 0.02
+"""Between the chunks of a long write, in which an engine may write."""
+
+
+class PostgresStore(
+    LookingVerbs,
+    ReconcilingVerbs,
+    ResolvingVerbs,
+    AuditingVerbs,
+    RecoveringVerbs,
+    HistoryVerbs,
+    InboxVerbs,
+    PlanningVerbs,
+):
+    """``runner.store.protocol.TaskStore`` in one PostgreSQL database."""
+
+    def __init__(
+        self, view: View, writer: Connection, reader: Connection, clock: Clock | None = None
+    ) -> None:
+        self._view = view
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock or SystemClock()
+        writer.before_commit = follow_ups.settle
+
+    # -- whose store it is -------------------------------------------------------------------
+
+    async def bind_account(self, *, gateway: str, base_url: str, login: str) -> int:
+        return await self._writer.write(
+            identity.bind_account, gateway=gateway, base_url=base_url, login=login
+        )
+
+    async def begin_worker(self, *, now: datetime) -> int:
+        worker = await self._writer.write(
+            beginning.begin_worker, before=self._writer.worker, now=now
+        )
+        self._writer.worker = worker
+        return worker
+
+    async def end_worker(self, worker: int, *, now: datetime) -> None:
+        await self._writer.write(identity.end_worker, worker, now=now)
+
+    async def current_worker(self) -> identity.Worker | None:
+        """The engine process that was started last and has not ended cleanly."""
+        return await self._reader.read(identity.current_worker)
+
+    async def living_workers(self) -> list[int]:
+        """Engines that hold a connection now."""
+        return await self._reader.read(identity.living_workers)
+
+    # -- runs and loading --------------------------------------------------------------------
+
+    async def newest_run(self, job: str, key: str) -> Run | None:
+        return await self._reader.read(runs.newest_run, job, key)
+
+    async def begin_run(
+        self,
+        *,
+        job: str,
+        key: str,
+        fresh: int,
+        api: str,
+        key_columns: Sequence[str],
+        targets: Sequence[tuple[Target, int]],
+        tries: int = 3,
+        live_resend: bool = False,
+        source: str = "",
+        now: datetime,
+    ) -> Run:
+        return await self._writer.write(
+            runs.begin_run,
+            job=job,
+            key=key,
+            fresh=fresh,
+            api=api,
+            key_columns=key_columns,
+            targets=targets,
+            tries=tries,
+            live_resend=live_resend,
+            source=source,
+            now=now,
+        )
+
+    async def new_targets(self, run: int, targets: Sequence[Target]) -> list[Target]:
+        return await self._reader.read(runs.new_targets, run, targets)
+
+    async def begin_load(
+        self, run: int, *, digest: str, source: str, columns: Sequence[str], now: datetime
+    ) -> int | None:
+        return await self._writer.write(
+            loading.begin_load, run, digest=digest, source=source, columns=columns, now=now
+        )
+
+    async def add_rows(self, load: int, rows: Sequence[InputRow], *, now: datetime) -> Added:
+        return await self._writer.write(loading.add_rows, load, rows, now=now)
+
+    async def end_load(self, load: int, *, rejected: int, now: datetime) -> None:
+        await self._writer.write(loading.end_load, load, rejected=rejected, now=now)
+
+    async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:
+        return await self._writer.write(changes.decide_changes, run, decision, now=now)
+
+    # -- posting -----------------------------------------------------------------------------
+
+    async def targets_to_post(
+        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+    ) -> list[tuple[int, Endpoint]]:
+        return await self._reader.read(posting.targets_to_post, run, now=now, method=method)
+
+    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
+        return await self._reader.read(posting.waiting_to_post, run, told=now, now=now)
+
+    async def begin_batch(
+        self,
+        *,
+        run: int,
+        target: int,
+        account: int,
+        worker: int,
+        limit: int,
+        now: datetime,
+        patience: timedelta,
+        ceiling: Ceiling,
+        api_time: datetime | None = None,
+        postback: bool = False,
+        seal: Callable[[tuple[Attempt, ...]], str],
+    ) -> Batch | Idle:
+        return await self._writer.write(
+            posting.begin_batch,
+            told=now,
+            run=run,
+            target=target,
+            account=account,
+            worker=worker,
+            limit=limit,
+            now=now,
+            patience=patience,
+            ceiling=ceiling,
+            api_time=api_time,
+            postback=postback,
+            seal=seal,
+        )
+
+    async def settle_batch(
+        self,
+        batch: Batch,
+        outcomes: Sequence[Outcome],
+        *,
+        outcome: str,
+        code: int | None,
+        message: str | None,
+        now: datetime,
+    ) -> None:
+        await self._writer.write(
+            posting.settle_batch,
+            batch,
+            outcomes,
+            outcome=outcome,
+            code=code,
+            message=message,
+            now=now,
+        )
+
+    async def settle_live(
+        self,
+        batch: Batch,
+        ending: LiveEnding,
+        *,
+        remote_id: RemoteId | None,
+        outcome: str,
+        code: int | None,
+        message: str | None,
+        now: datetime,
+    ) -> None:
+        await self._writer.write(
+            live.settle_live,
+            batch,
+            ending,
+            remote_id=remote_id,
+            outcome=outcome,
+            code=code,
+            message=message,
+            told=now,
+            now=now,
+        )
+
+    # -- collecting --------------------------------------------------------------------------
+
+    async def waiting_providers(self) -> list[Provider]:
+        return await self._reader.read(ready_list.waiting_providers)
+
+    async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
+        return await self._writer.write(ready_list.mark_ready, tags, now=now)
+
+    async def take_posted(
+        self, limit: int, *, worker: int, now: datetime, lease: timedelta
+    ) -> list[Posted]:
+        return await self._writer.write(
+            collecting.take_posted, limit, worker=worker, told=now, now=now, lease=lease
+        )
+
+    async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
+        return await self._writer.write(collecting.redate, now=now, step=step)
+
+    async def book(
+        self, endings: Sequence[Ending], *, letters: Sequence[int] = (), now: datetime
+    ) -> None:
+        await self._writer.write(collecting.book, endings, letters=letters, told=now, now=now)
+
+    async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
+        await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
+
+    # -- the person --------------------------------------------------------------------------
+
+    async def retry(self, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
+        return await self._writer.write(retrying.retry, run, which, now=now, dry=dry)
+
+    async def pause(
+        self,
+        *,
+        job: str | None = None,
+        run: int | None = None,
+        until: datetime | None = None,
+        reason: str = "",
+        now: datetime,
+    ) -> Pause:
+        return await self._writer.write(
+            controlling.pause, job=job, run=run, until=until, reason=reason, now=now
+        )
+
+    async def resume(
+        self, *, job: str | None = None, run: int | None = None, now: datetime
+    ) -> Pause | None:
+        return await self._writer.write(controlling.resume, job=job, run=run, now=now)
+
+    async def pauses(self, *, now: datetime) -> list[Pause]:
+        return await self._reader.read(controlling.pauses, now=now)
+
+    async def cancel(self, which: Selection) -> int:
+        done, last, left = 0, 0, which.limit
+        while left is None or left > 0:
+            size = min(controlling.CANCELLED_AT_ONCE, left or controlling.CANCELLED_AT_ONCE)
+            tasks = await self._reader.read(controlling.pending_ids, which, last, size)
+            if not tasks:
+                break
+            done += await self._writer.write(controlling.cancel, tasks)
+            last, left = tasks[-1], None if left is None else left - len(tasks)
+            await self._clock.sleep(_BREATH_S)
+        return done
+
+    async def prunable(self, runs: Sequence[int], *, before: datetime) -> list[int]:
+        return await self._reader.read(pruning.prunable, runs, before=before)
+
+    async def prune_size(self, run: int, *, keep: Keep) -> Pruned:
+        return await self._reader.read(pruning.prune_size, run, keep=keep)
+
+    async def prune(self, run: int, *, keep: Keep, now: datetime) -> Pruned:
+        gone, place = Pruned(), pruning.BEGINNING
+        while True:
+            went, on = await self._writer.write(pruning.prune, run, place, keep=keep, now=now)
+            gone += went
+            if on is None:
+                return gone
+            place = on
+            await self._clock.sleep(_BREATH_S)
+
+    # -- pacing ------------------------------------------------------------------------------
+
+    async def recent_calls(self, account: int, kind: str, *, since: datetime) -> list[datetime]:
+        told = self._clock.now()
+        return await self._reader.read(
+            identity.recent_calls, account, kind, since=since, told=told, now=told
+        )
+
+    async def note_call(self, account: int, kind: str, *, at: datetime) -> None:
+        told = self._clock.now()
+        await self._writer.write(identity.note_call, account, kind, at=at, told=told, now=told)
+
+
+@asynccontextmanager
+async def open_store(
+    dsn: str,
+    *,
+    clock: Clock,
+    time_of: Callable[[Db], datetime] = server_time,
+    may_lose: bool = False,
+) -> AsyncIterator[PostgresStore]:
+    """Open the store at *dsn*, made or brought up to date if need be.
+
+    *time_of* stands for the server's clock, and *may_lose* lets a server pass that does not save
+    durably: both are for tests.
+
+    Raises:
+        StoreBroken: it is not reached, too new, edited, or saves nothing durably.
+        WrongInput: the address cannot be read.
+    """
+    address = Address.parse(dsn)
+    known = read_migrations(migrations("postgres"))
+    open_view = partial(connect, address, time_of=time_of, read_only=True, may_lose=may_lose)
+    async with connect(address, time_of=time_of, may_lose=may_lose) as writer:
+        while await writer.write(migrate, known, now=clock.now()):
+            pass
+        async with open_view() as reader:
+            yield PostgresStore(open_view, writer, reader, clock)
+
+
+@asynccontextmanager
+async def open_store_to_look(
+    dsn: str,
+    *,
+    clock: Clock | None = None,
+    time_of: Callable[[Db], datetime] = server_time,
+    may_lose: bool = False,
+) -> AsyncIterator[PostgresStore]:
+    """Open an existing store for commands that only read; nothing in it is changed.
+
+    Raises:
+        StoreBroken: it is not reached, or its schema is not the one we know.
+        WrongInput: the address cannot be read.
+    """
+    address = Address.parse(dsn)
+    known = read_migrations(migrations("postgres"))
+    open_view = partial(connect, address, time_of=time_of, read_only=True, may_lose=may_lose)
+    async with open_view() as reader:
+        await reader.read(check_current, known)
+        yield PostgresStore(open_view, reader, reader, clock)
