@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from msgspec.structs import replace as altered
 
 from runner.clock import SystemClock
 from runner.errors import StoreBroken, WrongInput
@@ -275,7 +276,8 @@ async def test_a_follow_up_that_is_loaded_while_its_first_question_ends_is_not_f
         (first,) = numbered(1)
         await scene.load([first])
         await scene.post()
-        both = replace(first, asks=(*first.asks, *(replace(ask, turn=2) for ask in first.asks)))
+        later = tuple(altered(ask, turn=2) for ask in first.asks)
+        both = altered(first, asks=(*first.asks, *later))
         with psycopg.connect(shared.dsn) as other:
             other.execute("UPDATE tasks SET state = 'completed'")
             loading = asyncio.create_task(scene.load([both]))
