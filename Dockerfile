@@ -6,9 +6,13 @@ ENV PYTHONPATH=/opt/runner \
     PYTHONUNBUFFERED=1
 WORKDIR /opt/runner
 
-COPY requirements.lock ./
+COPY requirements.lock requirements-dev.lock ./
 RUN python -m pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: \
     --requirement requirements.lock
+# What speaks to PostgreSQL is an extra, and of the locks only that of development has it.
+RUN awk '/^[^ #]/ { ours = /^psycopg/ } ours' requirements-dev.lock > postgres.lock \
+    && python -m pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: \
+    --requirement postgres.lock
 
 COPY pyproject.toml LICENSE ./
 COPY migrations ./migrations

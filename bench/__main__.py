@@ -35,6 +35,7 @@ CASES: Final = {
     "makespan": "limits",
     "spread": "limits",
     "claim": "depth",
+    "claims": "claims",
     "restart": "depth",
     "export": "stages",
 }

@@ -29,8 +29,9 @@ from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport
 from runner.api.client import LlmResponses
 from runner.api.replies import Reply, reply_of
 from runner.api.transport import Transport, always
-from runner.app.opening import Turn
+from runner.app.engines import Engines
 from runner.app.stages import run_stages, to_collect
+from runner.app.turns import Turn
 from runner.app.values import StopSwitch
 from runner.lifecycle import State
 from runner.pacing import Pacer
@@ -243,7 +244,10 @@ async def collect(
                     group.cancel_scope.cancel()
 
             await run_stages(
-                engine, [post_all, *to_collect(engine)], until=until_done, stop=StopSwitch()
+                Engines([engine]),
+                lambda each: [post_all, *to_collect(each)],
+                until=until_done,
+                stop=StopSwitch(),
             )
             completed = (await store.status(run.id)).states[State.COMPLETED]
     finally:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from unittest.mock import patch
 
-from runner.app import opening
+from runner.app import pacers
 from runner.cli import main
 from runner.pacing import Pacer, Priority
 from runner.pipeline import poller
@@ -28,7 +28,7 @@ class Unpaced(Pacer):
 
 def lift(stack: ExitStack) -> None:
     """Take the limits away until *stack* is closed."""
-    stack.enter_context(patch.object(opening, "Pacer", Unpaced))
+    stack.enter_context(patch.object(pacers, "Pacer", Unpaced))
     stack.enter_context(patch.object(ready_list, "FIRST_POLL", timedelta(0)))
     stack.enter_context(patch.object(poller, "SPECULATIVE", 1_000_000))
     stack.enter_context(patch.object(Trust, "asks_by_age", lambda _self, most, _now_s: most))

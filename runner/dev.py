@@ -285,8 +285,10 @@ def test(root: Path, extra: Sequence[str]) -> int:
 
 
 def soak(root: Path, extra: Sequence[str]) -> int:
-    """Kill a run again and again against a simulator that misbehaves (``tests/soak``)."""
-    python = ensure_environment(root, RUNTIME_LOCK)
+    """Kill a run, or several workers, against a simulator that misbehaves (``tests/soak``)."""
+    # Workers share a PostgreSQL server, which comes with the development packages.
+    shared = any(word.startswith("--workers") for word in extra)
+    python = ensure_environment(root, DEV_LOCK if shared else RUNTIME_LOCK)
     return hand_over([str(python), "-m", "tests.soak", *extra], cwd=root)
 
 

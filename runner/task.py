@@ -69,6 +69,9 @@ class Target:
     model: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Request fields beside prompt, model and tag, as API.md §2 names them."""
+    account: str | None = None
+    """The only account that asks it; None: any. No part of a task's identity, so that moving it to
+    another account asks nothing again."""
 
 
 _BASE32: Final = "abcdefghijklmnopqrstuvwxyz234567"

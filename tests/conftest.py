@@ -33,3 +33,10 @@ def postgres() -> Iterator[Server]:
     """A PostgreSQL server, started when the first test asks for it."""
     with serving() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def durable_postgres() -> Iterator[Server]:
+    """A server that saves as a real one does: the program itself accepts no other."""
+    with serving(durable=True) as server:
+        yield server

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.support.commands import environment
+from tests.support.postgres import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "docker-compose.yml"
@@ -87,7 +88,10 @@ def by_docker() -> dict[str, Any] | None:
     if subprocess.run([*docker, "version"], capture_output=True, check=False).returncode:
         return None
     told = subprocess.run(
-        [*docker, "config", "--format", "json"], capture_output=True, check=True, text=True
+        [*docker, "--profile", "*", "config", "--format", "json"],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     found: dict[str, Any] = json.loads(told.stdout)
     return found
@@ -155,11 +159,13 @@ def test_the_image_is_an_official_python_with_the_locked_packages_and_no_root() 
 
 def test_the_run_waits_for_the_simulator_and_both_remember(compose: dict[str, Any]) -> None:
     """A store whose account has forgotten its tasks would wait for answers that never come."""
-    assert compose["services"].keys() == {"simulator", "runner"}
+    alone = {name for name, each in compose["services"].items() if not each.get("profiles")}
+    assert alone == {"simulator", "runner"}
     simulator, runner = compose["services"]["simulator"], compose["services"]["runner"]
     assert runner["depends_on"]["simulator"]["condition"] == "service_healthy"
     assert (mounts(simulator), mounts(runner)) == ({"account": "/data"}, {"workspace": "/data"})
-    assert {name.rpartition("_")[2] for name in compose["volumes"]} == {"account", "workspace"}
+    volumes = {name.rpartition("_")[2] for name in compose["volumes"]}
+    assert volumes == {"account", "workspace", "db"}
     assert {service["image"] for service in (simulator, runner)} == {"llm-batch-runner"}
     for service in (simulator, runner):
         assert service["init"] is True
@@ -187,6 +193,8 @@ class Here:
         self._folder = folder
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
+        self.dsn = ""
+        """Of the database that stands for the service ``db``."""
 
     def folder_of(self, service: str) -> Path:
         folder = self._folder / service
@@ -208,6 +216,8 @@ class Here:
     def variables(self, service: str) -> dict[str, str]:
         given = self._services[service].get("environment") or {}
         told = {name: self.put(value, service) for name, value in given.items()}
+        if "RUNNER_STORE" in told:
+            told["RUNNER_STORE"] = self.dsn
         return environment(**told) | {"PYTHONPATH": str(self._image), "PYTHONSAFEPATH": "1"}
 
     def command(self, service: str, *more: str) -> list[str]:
@@ -244,6 +254,39 @@ class Here:
             time.sleep(0.1)
         raise AssertionError(done.stderr.decode())
 
+    @contextmanager
+    def working(self, *services: str) -> Iterator[None]:
+        """The services, which run until they are stopped."""
+        processes = [
+            subprocess.Popen(
+                self.command(service),
+                cwd=self.folder_of(service),
+                env=self.variables(service),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for service in services
+        ]
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.terminate()
+            assert [process.wait(30) for process in processes] == [143] * len(processes)
+
+    def ask(self, service: str, *words: str) -> dict[str, Any]:
+        """What another command says in the place of the service."""
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", *words, "--json"],
+            cwd=self.folder_of(service),
+            env=self.variables(service),
+            capture_output=True,
+            timeout=100,
+            check=False,
+        )
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
     def run(self, service: str) -> subprocess.CompletedProcess[str]:
         """The service, to its end."""
         return subprocess.run(
@@ -277,3 +320,55 @@ def test_it_shows_a_whole_run_and_another_start_has_nothing_to_do(
     assert again.returncode == 0, again.stderr
     assert " done=66 " in again.stdout
     assert " calls=0 " in again.stdout
+
+
+# --- the services on PostgreSQL -------------------------------------------------------------------
+
+MANY = ("db", "load", "worker-1", "worker-2")
+
+
+def test_two_workers_share_one_database_that_saves(compose: dict[str, Any]) -> None:
+    """A copy of this file is what somebody begins a real installation with."""
+    services = compose["services"]
+    assert all(services[name]["profiles"] == ["many"] for name in MANY)
+    options = " ".join(services["db"]["command"])
+    for setting in ("fsync=on", "synchronous_commit=on", "full_page_writes=on"):
+        assert f"-c {setting}" in options
+    given = services["db"]["environment"]
+    password, database = given["POSTGRES_PASSWORD"], given["POSTGRES_DB"]
+    address = f"postgresql://{given['POSTGRES_USER']}:{password}@db:5432/{database}"
+    for name in ("load", "worker-1", "worker-2"):
+        assert services[name]["environment"]["RUNNER_STORE"] == address
+        assert services[name]["image"] == "llm-batch-runner"
+    one, two = (dict(services[name]) for name in ("worker-1", "worker-2"))
+    assert one == two
+    assert mounts(services["db"]) == {"db": "/var/lib/postgresql/data"}
+
+
+def test_the_image_has_what_speaks_to_postgresql() -> None:
+    """It is an extra: without it the workers would end at once, saying what to install."""
+    (script,) = re.findall(r"RUN awk '([^']+)' requirements-dev.lock > postgres.lock", DOCKERFILE)
+    taken = subprocess.run(
+        ["awk", script, ROOT / "requirements-dev.lock"], capture_output=True, text=True, check=True
+    ).stdout
+    names = re.findall(r"^([a-z-]+)==", taken, re.MULTILINE)
+    assert names == ["psycopg", "psycopg-binary"]
+    assert taken.count("--hash=sha256:") > 10
+    assert "--requirement postgres.lock" in DOCKERFILE
+
+
+def test_what_was_loaded_once_is_asked_once_by_two_workers(
+    compose: dict[str, Any], image: Path, tmp_path: Path
+) -> None:
+    """The whole of it without Docker: a queue on PostgreSQL, two engines, one account."""
+    here = Here(compose, image, tmp_path)
+    with serving(durable=True) as server, server.database(empty=True) as here.dsn:
+        loaded = here.run("load")
+        assert loaded.returncode == 0, loaded.stderr
+        with here.up("simulator", "--latency", "50ms"), here.working("worker-1", "worker-2"):
+            give_up = time.monotonic() + 90
+            while here.ask("worker-1", "status")["runs"][0]["states"]["completed"] < 66:
+                assert time.monotonic() < give_up
+                time.sleep(0.5)
+        assert here.ask("worker-2", "verify")["breaches"] == []
+        assert here.ask("worker-1", "status")["runs"][0]["states"]["completed"] == 66

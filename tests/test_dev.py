@@ -280,6 +280,30 @@ def test_arguments_after_test_go_to_pytest_and_its_words_come_last(
 
 
 @pytest.mark.parametrize(
+    ("extra", "lock"),
+    [(["--kills", "3"], dev.RUNTIME_LOCK), (["--workers", "4"], dev.DEV_LOCK)],
+)
+def test_a_soak_installs_a_server_only_for_several_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: list[str], lock: str
+) -> None:
+    """A soak of one run is had from the few packages that everybody has."""
+    asked: list[tuple[str, list[str]]] = []
+
+    def install(_root: Path, name: str) -> Path:
+        asked.append((name, []))
+        return Path("python")
+
+    def start(command: list[str], *, cwd: Path) -> int:
+        asked[-1][1].extend(command[3:])
+        return 0 if cwd == tmp_path else 1
+
+    monkeypatch.setattr(dev, "ensure_environment", install)
+    monkeypatch.setattr(dev, "hand_over", start)
+    assert dev.soak(tmp_path, extra) == 0
+    assert asked == [(lock, extra)]
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"), [([], 2), (["--help"], 0), (["deploy"], 2), (["lint", "--fix"], 2)]
 )
 def test_wrong_usage_shows_the_right_one(

@@ -164,8 +164,8 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     ),
     34: (
         "cut off from the server while a post is in flight",
-        "store/test_postgres.py",
-        "test_a_reply_that_comes_after_its_worker_was_taken_for_dead_counts_while_in_doubt",
+        "machines/test_partitions.py",
+        "test_a_reply_that_reaches_a_worker_cut_off_from_the_store_is_booked_once",
     ),
     36: ("power loss", "store/test_sqlite.py", "test_a_store_is_durable_and_checks_its_references"),
     37: (
@@ -354,8 +354,8 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     ),
     77: (
         "hosts whose clocks are apart",
-        "store/test_postgres.py",
-        "test_only_the_servers_clock_decides_what_is_due",
+        "machines/test_limit.py",
+        "test_four_workers_whose_clocks_differ_use_the_limit_and_never_break_it",
     ),
     78: (
         "secrets in outputs",

@@ -49,7 +49,8 @@ def test_a_password_is_a_secret_however_it_is_written(
     tmp_path: Path, dsn: str, secrets: set[str]
 ) -> None:
     """The log's masker hides what it is told of."""
-    assert secrets_of(dsn) == secrets | {dsn}
+    # What holds no secret may be named whole.
+    assert secrets_of(dsn) == secrets | ({dsn} if secrets else set())
     settings = load(tmp_path, dsn)
     assert secrets <= settings.secrets()
     assert all(secret not in f"{settings!r} {side_name(dsn)}" for secret in secrets)

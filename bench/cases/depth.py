@@ -110,6 +110,13 @@ def _claims_s(store: Path) -> tuple[float, float]:
             "SELECT run_id, target_id FROM tasks WHERE state = 'pending' LIMIT 1"
         ).fetchone()
         now = datetime.now(UTC) + timedelta(hours=1)
+        # A store that was only loaded has none yet.
+        db.execute(
+            """
+            INSERT OR IGNORE INTO accounts (id, gateway, base_url, login_hash)
+            VALUES (1, 'dataforseo', 'https://api.test', '')
+            """
+        )
 
         def post() -> None:
             begin_batch(
@@ -126,7 +133,8 @@ def _claims_s(store: Path) -> tuple[float, float]:
             )
 
         def fetch() -> None:
-            taken = take_posted(db, _CLAIM, worker=1, now=now, lease=timedelta(minutes=10))
+            lease = timedelta(minutes=10)
+            taken = take_posted(db, _CLAIM, worker=1, now=now, lease=lease, account=1)
             assert len(taken) == _CLAIM, f"{len(taken)} claimed"
 
         posting = _median_s(db, post)

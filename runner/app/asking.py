@@ -127,7 +127,7 @@ def _unpacked(kept: dict[str, object]) -> ModelList:
 
 
 async def read_account(*, settings: Settings, clock: Clock) -> Account:
-    """Ask for the account's balance and limits: one free call.
+    """Ask for the balance and limits of the account that *settings* are for: one free call.
 
     Raises:
         ApiError: the call failed; its exit code says what it means.
@@ -138,8 +138,9 @@ async def read_account(*, settings: Settings, clock: Clock) -> Account:
     held = 0
     if settings.has_store:
         async with open_store_to_look(settings.place, clock=clock) as store:
-            for run in await store.runs():
-                money = (await store.status(run.id)).money
-                held += money.reserved + money.at_risk
+            named = {name: account for account, name in (await store.account_names()).items()}
+            # Nothing was ever posted with an account that the store does not know.
+            if settings.account is None or settings.account in named:
+                held = (await store.spent(account=named.get(settings.account or ""))).held
     limits = [settings.calls_per_minute, *filter(None, [stated.calls_per_minute])]
     return Account(stated=stated, held_nanousd=held, calls_per_minute=min(limits))

@@ -1,6 +1,8 @@
 """Care of the store itself: a copy made this host's own, a backup, another place."""
 
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +10,16 @@ from runner.app.hosts import host_of
 from runner.app.opening import held_elsewhere
 from runner.app.stopping import store_may_be_full
 from runner.clock import Clock
-from runner.errors import WrongInput
+from runner.errors import RunnerError, WrongInput
 from runner.settings import Settings
 from runner.settings.server import is_server
+from runner.store.care import Care
 from runner.store.lock import EngineElsewhere, LoaderElsewhere, engine_lock, loading_lock
-from runner.store.opening import check_installed
+from runner.store.mark import Mark
+from runner.store.opening import check_installed, gone_elsewhere, open_left_store
 from runner.store.sqlite.copying import copy_store
-from runner.store.sqlite.store import open_store
+from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import StoreUnwritable
 
 if TYPE_CHECKING:
     from runner.store.postgres.moving import Moved
@@ -31,7 +36,12 @@ async def claim_store(settings: Settings, *, clock: Clock) -> str:
     """
     with store_may_be_full(settings):
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(open_store(settings.store, clock=clock))
+            opened = open_left_store(settings.place, clock=clock)
+            store = await stack.enter_async_context(opened)
+            if not isinstance(store, SqliteStore):
+                if await store.living_workers(now=clock.now()):
+                    raise await held_elsewhere(store, settings.store_name)
+                return await store.claim(None)
             lock = engine_lock(settings.store, wait_s=0.0, clock=clock)
             try:
                 await stack.enter_async_context(lock)
@@ -64,7 +74,7 @@ async def back_up(settings: Settings, to: Path, *, force: bool) -> int:
 async def copy_to(settings: Settings, to: str, *, clock: Clock) -> "Moved":
     """Copy the whole store from its file to the server *to*, or from its server to the file *to*.
 
-    Both are whole stores then, of the same account: only one of them may go on.
+    The one that was left is marked, and refused from then on: only one of them may go on.
 
     Raises:
         WrongInput: *to* is no such place, or not empty; a post is under way.
@@ -99,7 +109,8 @@ async def _to_server(settings: Settings, to: str, stack: AsyncExitStack, clock: 
     # It is made, or brought up to date.
     async with open_server(to, clock=clock):
         pass
-    async with connect(Address.parse(to)) as server:
+    address = Address.parse(to)
+    async with _leaving(store, address.place), connect(address) as server:
         return await server.write(to_server, settings.store)
 
 
@@ -111,8 +122,9 @@ async def _to_file(server: str, settings: Settings, to: Path, clock: Clock) -> "
 
     if to.exists():
         raise WrongInput(f"{to} is there already", how="name another file")
-    async with open_server(server, clock=clock) as store:
-        if await store.living_workers():
+    place = f"{to.resolve()} on {socket.gethostname()}"
+    async with open_server(server, clock=clock) as store, _leaving(store, place):
+        if await store.living_workers(now=clock.now()):
             raise await held_elsewhere(store, settings.store_name)
         half = to.with_name(f"{to.name}.part")
         half.unlink(missing_ok=True)
@@ -120,5 +132,29 @@ async def _to_file(server: str, settings: Settings, to: Path, clock: Clock) -> "
             pass
         async with connect(Address.parse(server), read_only=True) as reader:
             moved = await reader.read(to_file, half)
+        # Nothing was posted that is not in it: the account need not be looked through first.
+        with closing(Mark.beside(to)) as mark:
+            async with open_store(half, clock=clock) as copied:
+                await copied.begin_mark(mark)
         half.replace(to)
         return moved
+
+
+@asynccontextmanager
+async def _leaving(store: Care, place: str) -> AsyncIterator[None]:
+    """The store goes on at *place*, unless nothing comes of that.
+
+    Marked before the first row is read: whoever starts meanwhile is refused, and a copy that was
+    killed leaves the one store or the other, never both.
+    """
+    before = await store.moved_to()
+    # The same place again: the copy before was killed on its way.
+    if before not in (None, place):
+        raise gone_elsewhere(before)
+    await store.mark_moved(place)
+    try:
+        yield
+    except (RunnerError, OSError) as error:
+        if not (isinstance(error, StoreUnwritable) and error.perhaps_saved):
+            await store.mark_moved(before)
+        raise

@@ -9,18 +9,18 @@ from typing import Final
 
 import structlog
 
-from runner.app.ending import reason_of
+from runner.app.engines import Engines, running_engines
 from runner.app.gateways import needed_gateways
 from runner.app.limits import Limits
-from runner.app.opening import OwnStore, running_engine
+from runner.app.opening import OwnStore
 from runner.app.receiving import receiving
-from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
+from runner.app.stages import Stage, run_stages, to_collect, to_post, to_reconcile
 from runner.app.steps import Step, with_store
-from runner.app.supervisor import look_ahead
+from runner.app.supervisor import Others, look_ahead
 from runner.app.values import Working, WorkSummary
 from runner.errors import CredentialsRefused, Exit, RunnerError, WrongInput, gravest
 from runner.lifecycle import WAITING, State
-from runner.pipeline.engine import Engine, Posting, Signals
+from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
 from runner.store.protocol import TaskStore
 from runner.store.values import RunStatus, StoreUnwritable
@@ -46,7 +46,7 @@ class Watch:
 
 @dataclass(slots=True)
 class _Daemon:
-    engine: Engine
+    engines: Engines
     limits: Limits
     watch: Watch
     drain: bool
@@ -79,7 +79,7 @@ async def _work(
     unfinished = [run.id for run in await own.store.unfinished_runs()]
     needs = await needed_gateways(own.store, unfinished, late_answers=False, clock=step.clock)
     async with AsyncExitStack() as stack:
-        signals: list[Signals] = []
+        opened: list[Engines] = []
         # It listens before anything is posted.
         await stack.enter_async_context(
             receiving(
@@ -88,11 +88,11 @@ async def _work(
                 step.listen,
                 clock=step.clock,
                 told=step.reporter.note,
-                calls=lambda: sum(each.calls for each in signals),
+                calls=lambda: sum(each.calls for each in opened),
             )
         )
-        engine = await stack.enter_async_context(
-            running_engine(
+        engines = await stack.enter_async_context(
+            running_engines(
                 step.settings,
                 own,
                 clock=step.clock,
@@ -102,23 +102,27 @@ async def _work(
                 listening=step.listen is not None,
             )
         )
-        signals.append(engine.signals)
-        daemon = _Daemon(engine, limits, watch, drain, ended_before=ended_before)
+        opened.append(engines)
+        daemon = _Daemon(engines, limits, watch, drain, ended_before=ended_before)
         watch.ready()
+
+        def stages(engine: Engine) -> list[Stage]:
+            return [
+                *to_post(engine, Poster(engine, daemon.postings), own.roles),
+                *to_collect(engine, own.roles),
+                *to_reconcile(engine, own.roles),
+            ]
+
         await run_stages(
-            engine,
-            [
-                *to_post(engine, Poster(engine, daemon.postings)),
-                *to_collect(engine),
-                *to_reconcile(engine),
-            ],
+            engines,
+            stages,
             until=partial(_until_over, daemon),
             stop=step.stop,
             tell=step.reporter.note,
         )
         left = await _unfinished(own.store)
-        reasons = [reason for each in left if (reason := reason_of(engine.signals, each))]
-        reason = engine.signals.fatal or next(iter(reasons), None)
+        reasons = [reason for each in left if (reason := engines.reason(each))]
+        reason = engines.fatal() or next(iter(reasons), None)
         codes = [each.exit_code for each in (reason,) if each is not None]
         if step.stop.exit is not None:
             codes.append(step.stop.exit)
@@ -133,29 +137,31 @@ async def _work(
 
 
 async def _until_over(daemon: _Daemon) -> None:
-    engine = daemon.engine
-    while not engine.signals.stopping.is_set():
-        busy = engine.signals.in_flight
+    engines = daemon.engines
+    others = Others(engines)
+    while not engines.over:
+        busy = engines.in_flight
         try:
-            left = await _unfinished(engine.store)
-            counts = await engine.store.counts()
+            left = await _unfinished(engines.store)
+            counts = await engines.store.counts()
         except StoreUnwritable as error:
             log.warning("daemon.store_not_read", error=error.what)
         else:
-            busy += engine.signals.in_flight
+            busy += engines.in_flight
+            others.heed(left)
             _take_up(daemon, left)
             await _tell_of_missing_keys(daemon)
             daemon.watch.progress(_working(daemon, left, counts))
             still = not daemon.drain or busy or await _any_can_move(daemon, left)
-            if not still and await _unchanged(engine, left):
+            if not still and await _unchanged(engines, left):
                 return
-        await engine.rest(LOOK_EVERY_S)
+        await engines.rest(LOOK_EVERY_S)
 
 
-async def _unchanged(engine: Engine, left: list[RunStatus]) -> bool:
+async def _unchanged(engines: Engines, left: list[RunStatus]) -> bool:
     """Whether nothing has moved since *left* was read, so that what was seen is of one moment."""
     try:
-        return await _unfinished(engine.store) == left
+        return await _unfinished(engines.store) == left
     except StoreUnwritable as error:
         log.warning("daemon.store_not_read", error=error.what)
         return False
@@ -180,7 +186,7 @@ def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
         another_day = _day(daemon) != daemon.day
         if before.get(run.id, ceiling) != ceiling or another_day:
             # A budget was raised, or a day's begins anew: there may be room again.
-            daemon.engine.signals.forget_shortages(run.id)
+            daemon.engines.forget_shortages(run.id)
         postings.append(Posting(run=run, ceiling=ceiling))
     daemon.postings[:] = postings
     daemon.day = _day(daemon)
@@ -188,7 +194,7 @@ def _take_up(daemon: _Daemon, left: list[RunStatus]) -> None:
 
 async def _tell_of_missing_keys(daemon: _Daemon) -> None:
     """Say once of each run that was loaded meanwhile what it waits for in vain."""
-    engine = daemon.engine
+    engine = daemon.engines.lead
     for posting in daemon.postings:
         try:
             waiting = await engine.store.waiting_to_post(posting.run.id, now=engine.clock.now())
@@ -213,15 +219,18 @@ def _without_key(posting: Posting, gateway: Gateway) -> CredentialsRefused:
 
 
 def _day(daemon: _Daemon) -> date:
-    return daemon.engine.clock.now().astimezone(UTC).date()
+    return daemon.engines.clock.now().astimezone(UTC).date()
 
 
 async def _any_can_move(daemon: _Daemon, left: list[RunStatus]) -> bool:
-    out = (State.POSTED, State.POSTING, State.UNKNOWN)
-    if any(status.states[each] for status in left for each in out):
+    try:
+        if any([await daemon.engines.out(status) for status in left]):
+            return True
+    except StoreUnwritable as error:
+        log.warning("daemon.store_not_read", error=error.what)
         return True
     runs = [each.run.id for each in left if each.run.id not in daemon.refused]
-    sendable = await look_ahead(daemon.engine, runs)
+    sendable = await look_ahead(daemon.engines.working, runs)
     return sendable is None or any(sendable.values())
 
 
@@ -234,17 +243,14 @@ def _ended(counts: Mapping[State, int]) -> int:
 
 
 def _working(daemon: _Daemon, left: list[RunStatus], counts: Mapping[State, int]) -> Working:
-    signals = daemon.engine.signals
-    trouble = signals.fatal or signals.unwritable or signals.blocked or signals.unreachable
-    trouble = trouble or signals.unlisted
     posted = [each.oldest_posted_at for each in left if each.oldest_posted_at is not None]
     return Working(
         runs=len(left),
         states={state: counts[state] for state in WAITING},
         ended=max(0, _ended(counts) - daemon.ended_before),
         oldest_posted_at=min(posted, default=None),
-        calls=signals.calls,
-        calls_per_minute=daemon.engine.pacer.calls_per_minute,
-        now=daemon.engine.clock.now(),
-        note=trouble.what if trouble else None,
+        calls=daemon.engines.calls,
+        calls_per_minute=daemon.engines.calls_per_minute,
+        now=daemon.engines.clock.now(),
+        note=daemon.engines.note(),
     )

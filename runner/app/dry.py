@@ -1,19 +1,14 @@
 """What a start would do: done for real, on a copy of the store that is thrown away."""
 
-import tempfile
-from pathlib import Path
-
+from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.values import DryRun, Reporter, RunOptions
 from runner.clock import Clock
-from runner.errors import WrongInput
 from runner.jobfile.job import Job
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.pipeline.loader import LoadReport, check_input, load
 from runner.settings import Settings
-from runner.store.sqlite.copying import copy_store
-from runner.store.sqlite.store import open_store
 from runner.store.values import Added
 
 TASKS_PER_POST = 100
@@ -27,31 +22,24 @@ async def dry_run(
     Raises:
         WrongInput: as ``run_job`` would.
     """
-    if settings.server is not None:
-        raise WrongInput(
-            "a dry run works on a copy of the store's file, and this store is on a server",
-            how="rehearse it with --api sim, which has a file of its own",
-        )
     report = LoadReport(added=Added(), rejected=0, unchanged=True)
-    with tempfile.TemporaryDirectory(prefix="runner-dry-") as folder:
-        scratch = Path(folder, "store.db")
-        await copy_store(settings.store, scratch)
-        async with open_store(scratch, clock=clock) as store:
-            run = await plan_run(store, job, options, settings, clock)
-            if options.key is None:
-                source = await check_input(
-                    for_run(job, run),
-                    reporter.problem,
-                    key_columns=run.key_columns,
-                    skip_bad=options.skip_bad and Path(folder, "rejects"),
-                )
-                run = await begin_run(store, job, run, clock)
-                report = await load(
-                    store, for_run(job, run), run, source, clock=clock, limit=options.limit
-                )
-            if options.changed is not None:
-                await store.decide_changes(run.id, options.changed, now=clock.now())
-            status = await store.status(run.id)
+    async with rehearsal(job, options, settings=settings, clock=clock) as copy:
+        store = copy.store
+        run = await plan_run(store, job, options, settings, clock)
+        if options.key is None:
+            source = await check_input(
+                for_run(job, run),
+                reporter.problem,
+                key_columns=run.key_columns,
+                skip_bad=options.skip_bad and copy.folder / "rejects",
+            )
+            run = await begin_run(store, job, run, clock)
+            report = await load(
+                store, for_run(job, run), run, source, clock=clock, limit=options.limit
+            )
+        if options.changed is not None:
+            await store.decide_changes(run.id, options.changed, now=clock.now())
+        status = await store.status(run.id)
     to_post = status.states[State.PENDING] - status.held
     return DryRun(
         run=status.run.name,

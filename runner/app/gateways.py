@@ -8,6 +8,7 @@ from typing import Final
 from runner.api.access import Access, aisa, dataforseo
 from runner.api.calls import AfterCall, CallKind, CallReport
 from runner.api.live_client import LIVE_TIMEOUT_S, LiveResponses
+from runner.app.pacers import pacer_of
 from runner.clock import Clock
 from runner.lifecycle import State
 from runner.pacing import Pacer
@@ -67,12 +68,11 @@ async def live_gateways(
     settings: Settings,
     store: TaskStore,
     gateways: Iterable[Gateway],
-    pacer: Pacer,
     signals: Signals,
     simulator: str | None,
     clock: Clock,
 ) -> dict[Gateway, LiveGateway]:
-    """What it takes to make Live calls through each of *gateways*; *pacer* is DataForSEO's.
+    """What it takes to make Live calls through each of *gateways*.
 
     Raises:
         CredentialsRefused: as ``access_to``.
@@ -81,23 +81,25 @@ async def live_gateways(
     opened = {}
     for gateway in gateways:
         access = access_to(gateway, settings, simulator=simulator)
-        own_pace = pacer
-        if gateway is Gateway.AISA:
-            own_pace = Pacer(AISA_CALLS_PER_MINUTE, clock)
         account = await store.bind_account(
             gateway=str(gateway),
             base_url=_known_as(gateway, settings),
             login=_owner(gateway, settings),
+            name=settings.account if gateway is Gateway.DATAFORSEO else None,
         )
+        most = settings.calls_per_minute
+        if gateway is Gateway.AISA:
+            most = AISA_CALLS_PER_MINUTE
+        pacer = pacer_of(stack, store, account, most, clock)
         api = LiveResponses(
             access,
             timeout_s=LIVE_TIMEOUT_S,
-            after_call=lesson(own_pace, signals, clock, gateway),
+            after_call=lesson(pacer, signals, clock, gateway),
             clock=clock,
         )
         opened[gateway] = LiveGateway(
             api=await stack.enter_async_context(api),
-            pacer=own_pace,
+            pacer=pacer,
             account=account,
             timeout=timedelta(seconds=LIVE_TIMEOUT_S),
         )

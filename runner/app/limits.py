@@ -1,5 +1,6 @@
 """The limits of runs that nobody names a job file for: what `submit` and `work` must know."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +19,16 @@ _Known = tuple[Ceiling, int]
 class Limits:
     """Looks up the job files of runs, each again only when it was changed."""
 
-    def __init__(self, workspace: Path, overrides: Overrides | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        overrides: Overrides | None = None,
+        *,
+        accounts: Collection[str] | None = None,
+    ) -> None:
+        """*accounts*: those that targets may name; None: any."""
         self._workspace = workspace
+        self._accounts = accounts
         self._overrides = overrides or Overrides()
         self._known: dict[str, tuple[int, _Known]] = {}
 
@@ -69,6 +78,15 @@ class Limits:
             raise _unknown(run, error.what) from error
         if job.name != run.job:
             raise _unknown(run, f"it is the job {job.name} now")
+        known = self._accounts
+        missing = {each.account for each in job.targets if each.account} - set(known or ())
+        if known is not None and missing:
+            raise WrongInput(
+                f"nothing of {run.name} is posted: a target's account is not in [accounts] here",
+                where=run.source,
+                why=f"it names {', '.join(sorted(missing))}",
+                how="put it into [accounts] of runner.toml, and start again",
+            )
         return ceiling_of(job), job.confirm_above_nanousd
 
 

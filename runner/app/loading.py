@@ -13,7 +13,7 @@ from runner.errors import TryLater, WrongInput
 from runner.jobfile.job import Job
 from runner.pipeline.loader import Input, LoadReport, check_input, load
 from runner.settings import Settings
-from runner.store.lock import LoaderElsewhere, loading_lock
+from runner.store.lock import LoaderElsewhere
 from runner.store.opening import open_store
 from runner.store.protocol import TaskStore
 from runner.store.values import Run
@@ -74,9 +74,8 @@ async def queue(
         TryLater: another process has been loading for ten minutes.
     """
     async with AsyncExitStack() as stack:
-        lock = loading_lock(settings.store, wait_s=LOADER_PATIENCE_S, clock=clock)
         try:
-            await stack.enter_async_context(lock)
+            await stack.enter_async_context(store.loading_alone(wait_s=LOADER_PATIENCE_S))
         except LoaderElsewhere:
             raise TryLater(
                 "another process is loading into this store",

@@ -1,65 +1,67 @@
 """Opens the parts of an engine: the lock, the store, the API or the simulator, the pacing."""
 
 import random
-from collections import Counter, deque
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
-import anyio
 import structlog
 
 from runner.api.calls import BeforeCall, CallKind
 from runner.api.client import LlmResponses
 from runner.app.gateways import lesson, live_gateways
 from runner.app.hosts import host_of
-from runner.clock import Clock, from_ms, to_ms
+from runner.app.pacers import pacer_of
+from runner.app.presence import present
+from runner.app.turns import Turn
+from runner.clock import Clock
 from runner.errors import RunnerError, StoreBroken, TryLater
 from runner.failpoints import Point, hit
-from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
+from runner.pacing import Pacer, Priority
 from runner.pipeline.engine import Engine, Signals
 from runner.postbacks import PostbackAddress
 from runner.settings import ApiKind, Settings
 from runner.store.lock import EngineElsewhere, engine_lock
 from runner.store.mark import Mark
 from runner.store.opening import AnyStore, open_store
-from runner.store.protocol import TaskStore
 from runner.store.sqlite.store import SqliteStore
 from runner.store.values import StoreUnwritable
+from runner.store.workers import ALL_ROLES, Role
 from runner.task import Gateway
 
 log = structlog.get_logger()
 
 _GATEWAY: Final = "dataforseo"
-_KINDS: Final = {
-    CallKind.TASKS_READY: Kind.TASKS_READY,
-    CallKind.ID_LIST: Kind.ID_LIST,
-    CallKind.USER_DATA: Kind.USER_DATA,
-}
-_REMEMBERED: Final = timedelta(seconds=62)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnStore:
-    """A store that this process is the only engine of."""
+    """A store that this process is an engine of; of a file, the only one."""
 
     store: AnyStore
     worker: int
+    roles: frozenset[Role] = ALL_ROLES
 
 
 @asynccontextmanager
 async def own_store(
-    settings: Settings, *, wait_lock_s: float, clock: Clock
+    settings: Settings,
+    *,
+    wait_lock_s: float,
+    clock: Clock,
+    roles: Collection[Role] = ALL_ROLES,
 ) -> AsyncIterator[OwnStore]:
-    """The store, with its engine's lock held and this process registered as its worker.
+    """The store, with this process registered as a worker of it, and shown to live.
 
-    What a dead engine was posting is in doubt from here on.
+    A file's engine holds its lock; on a server any number are at work. What a dead engine was
+    posting is in doubt from here on.
 
     Raises:
-        TryLater: another engine holds it.
+        TryLater: another engine holds the file.
         WrongInput: it was copied from another host.
         StoreBroken: it cannot be opened.
     """
@@ -75,15 +77,13 @@ async def own_store(
             mark = Mark.beside(settings.store)
             stack.callback(mark.close)
             await store.keep_mark(mark)
-        elif await store.living_workers():
-            # Engines do not share the account's limit yet.
-            raise await held_elsewhere(store, settings.store_name)
         hit(Point.WORKER_BEFORE)
-        worker = await store.begin_worker(now=clock.now())
+        worker = await store.begin_worker(roles=roles, now=clock.now())
         await store.redate(now=clock.now())
         hit(Point.WORKER_BEGUN)
         try:
-            yield OwnStore(store, worker)
+            async with present(store, worker, clock=clock):
+                yield OwnStore(store, worker, frozenset(roles))
         finally:
             # Without this line the next start only takes this one for killed.
             hit(Point.WORKER_ENDING)
@@ -124,6 +124,7 @@ async def running_engine(
         CredentialsRefused: login, password or key of a gateway that is needed is missing.
         WrongInput: the store belongs to another account.
     """
+    settings = settings.each_account()[0]
     reached = [each for each in Gateway if each in needs or _has_key(settings, each, welcome)]
     standard = Gateway.DATAFORSEO in reached
     login, password = "", ""
@@ -137,14 +138,9 @@ async def running_engine(
             simulator = await stack.enter_async_context(_simulator(settings.store, settings))
         base_url = settings.api.base_url or simulator
         assert base_url is not None, "there is an address, or a simulator with one"
-        pacer = Pacer(settings.calls_per_minute, clock)
-        live = await live_gateways(
-            stack, settings, own.store, reached, pacer, signals, simulator, clock
-        )
-        if standard:
-            account = live[Gateway.DATAFORSEO].account
-        else:
-            account = next(iter(live.values())).account
+        live = await live_gateways(stack, settings, own.store, reached, signals, simulator, clock)
+        first = live[Gateway.DATAFORSEO] if standard else next(iter(live.values()))
+        account, pacer = first.account, first.pacer
         turn = Turn(own.store, account, pacer, signals, clock)
         api = LlmResponses(
             base_url=base_url,
@@ -169,6 +165,7 @@ async def running_engine(
             signals=signals,
             standard=standard,
             live=live,
+            name=settings.account,
         )
 
 
@@ -204,24 +201,30 @@ async def free_calls(
         WrongInput: the store belongs to another account.
         TryLater: the simulated account is open in another process.
     """
+    # Of several accounts any will do, unless one is meant.
+    settings = settings.each_account()[0]
     credentials = settings.credentials()
-    pacer = Pacer(settings.calls_per_minute, clock)
     async with AsyncExitStack() as stack:
         base_url = settings.api.base_url
         if base_url is None:
             base_url = await stack.enter_async_context(_simulator(settings.store, settings))
 
+        alone = Pacer(settings.calls_per_minute, clock)
+
         async def take(_call: CallKind, priority: int) -> None:
-            await pacer.take(Priority(priority))
+            await alone.take(Priority(priority))
 
         before_call: BeforeCall = take
-        if counted and settings.has_store:
+        # On a server the limit is the hosts' in common, for whatever is called.
+        if (counted or settings.server is not None) and settings.has_store:
             store = await stack.enter_async_context(open_store(settings.place, clock=clock))
             account = await store.bind_account(
                 gateway=_GATEWAY,
                 base_url=settings.api.base_url or str(ApiKind.SIM),
                 login=credentials.login,
+                name=settings.account,
             )
+            pacer = pacer_of(stack, store, account, settings.calls_per_minute, clock)
             before_call = Turn(store, account, pacer, Signals(), clock).take
         yield await stack.enter_async_context(
             LlmResponses(
@@ -261,61 +264,15 @@ async def _simulator(store: Path, settings: Settings) -> AsyncIterator[str]:
 
     # A rehearsal should be over soon: its answers come within a few seconds.
     soon = Latency(Shape.LOGNORMAL, 1.0, 0.5)
+    # Each of several accounts has one of its own, with ids of its own.
+    whose = f".{settings.account}" if settings.account else ""
+    seed = crc32(whose.encode()) or Scenario().seed
     account = open_account(
-        store.with_name(f"{store.stem}.account.jsonl"),
-        scenario=Scenario(calls_per_minute=settings.calls_per_minute, latency=soon),
+        store.with_name(f"{store.stem}{whose}.account.jsonl"),
+        scenario=Scenario(seed=seed, calls_per_minute=settings.calls_per_minute, latency=soon),
     )
     try:
         async with serve(account) as server:
             yield server.url
     finally:
         account.close()
-
-
-class Turn:
-    """What every free call waits for: its turn, and a place among the few calls of its kind."""
-
-    def __init__(
-        self, store: TaskStore, account: int, pacer: Pacer, signals: Signals, clock: Clock
-    ) -> None:
-        self._store = store
-        self._account = account
-        self._pacer = pacer
-        self._signals = signals
-        self._clock = clock
-        self._one_at_a_time = {kind: anyio.Lock() for kind in Kind}
-        self._made: dict[Kind, deque[datetime]] = {kind: deque(maxlen=64) for kind in Kind}
-        """This process's own calls: the store may be full, and the limit holds all the same."""
-
-    async def take(self, call: CallKind, priority: int) -> None:
-        """Return when a call may leave, and count it."""
-        kind = _KINDS.get(call)
-        if kind is None:
-            await self._pacer.take(Priority(priority))
-        else:
-            async with self._one_at_a_time[kind]:
-                while wait_ms := await self._until_slot(kind):
-                    await self._clock.sleep(wait_ms / 1000)
-                await self._pacer.take(Priority(priority))
-                await self._note(kind)
-        self._signals.calls += 1
-
-    async def _until_slot(self, kind: Kind) -> int:
-        now = self._clock.now()
-        calls = Counter(self._made[kind])
-        with suppress(StoreUnwritable):
-            since = now - _REMEMBERED
-            # Mostly the same calls; several may have left in one millisecond.
-            calls |= Counter(await self._store.recent_calls(self._account, kind, since=since))
-        moments = [to_ms(call) for call in calls.elements()]
-        return next_slot(moments, to_ms(now), LIMITS_PER_KIND[kind])
-
-    async def _note(self, kind: Kind) -> None:
-        # To the millisecond, as the store keeps it: the same call is then the same moment.
-        now = from_ms(to_ms(self._clock.now()))
-        self._made[kind].append(now)
-        try:
-            await self._store.note_call(self._account, kind, at=now)
-            hit(Point.CALL_NOTED)
-        except StoreUnwritable as error:
-            log.warning("account.call_not_noted", kind=kind, error=error.what)

@@ -4,11 +4,9 @@ job ─▶ a copy of the store, loaded for real ─▶ per target: tasks, cost, 
 API ─▶ one free call for the balance ─────────▶ which limit would it break?
 """
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date
-from pathlib import Path
 from typing import Final
 
 import anyio
@@ -16,18 +14,17 @@ import anyio
 from runner.api.errors import ApiError
 from runner.api.wire import AccountData
 from runner.app.opening import free_calls
+from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, ceiling_of, for_run, plan_run
 from runner.app.values import Reporter, RunOptions
 from runner.clock import Clock
-from runner.errors import CredentialsRefused, RunnerError, WrongInput
+from runner.errors import CredentialsRefused, RunnerError
 from runner.jobfile.job import Job
 from runner.money import short
 from runner.pipeline.loader import check_input, load
 from runner.reports.estimate import Range, TargetEstimate, estimate, total
 from runner.settings import ApiKind, Settings
 from runner.store.history import FirstRequest
-from runner.store.sqlite.copying import copy_store
-from runner.store.sqlite.store import open_store
 from runner.store.values import Ceiling, RunStatus
 from runner.task import Gateway
 
@@ -115,40 +112,33 @@ async def plan_job(
     """Work out what starting *job* now would come to. Nothing is sent but one free call.
 
     Raises:
-        WrongInput: as ``run_job`` would, for the job and its input; the store is on a server.
+        WrongInput: as ``run_job`` would, for the job and its input.
     """
-    if settings.server is not None:
-        raise WrongInput(
-            "a plan works on a copy of the store's file, and this store is on a server",
-            how="plan it with --api sim, which has a file of its own",
-        )
-    with tempfile.TemporaryDirectory(prefix="runner-plan-") as folder:
-        scratch = Path(folder, "store.db")
-        await copy_store(settings.store, scratch)
-        async with open_store(scratch, clock=clock) as store:
-            run = await plan_run(store, job, options, settings, clock)
-            formula = ""
-            if options.key is None:
-                as_run = for_run(job, run)
-                source = await check_input(
-                    as_run,
-                    reporter.problem,
-                    key_columns=run.key_columns,
-                    # What is left out is told, and written by the start that does leave it out.
-                    skip_bad=options.skip_bad and Path(folder, "rejects"),
-                )
-                run = await begin_run(store, job, run, clock)
-                as_run = for_run(job, run)
-                report = await load(store, as_run, run, source, clock=clock, limit=options.limit)
-                formula = report.formula if options.limit is None else ""
-            if options.changed is not None:
-                await store.decide_changes(run.id, options.changed, now=clock.now())
-            status = await store.status(run.id)
-            estimates = tuple(estimate(each) for each in await store.target_history(run.id))
-            requests = await store.first_requests(run.id, samples)
-            today = (clock.now().astimezone(UTC).date() - _EPOCH).days
-            spent_today = await store.spent_on(job.name, today)
-    known = await _ask(settings, clock)
+    async with rehearsal(job, options, settings=settings, clock=clock) as copy:
+        store = copy.store
+        run = await plan_run(store, job, options, settings, clock)
+        formula = ""
+        if options.key is None:
+            as_run = for_run(job, run)
+            source = await check_input(
+                as_run,
+                reporter.problem,
+                key_columns=run.key_columns,
+                # What is left out is told, and written by the start that does leave it out.
+                skip_bad=options.skip_bad and copy.folder / "rejects",
+            )
+            run = await begin_run(store, job, run, clock)
+            as_run = for_run(job, run)
+            report = await load(store, as_run, run, source, clock=clock, limit=options.limit)
+            formula = report.formula if options.limit is None else ""
+        if options.changed is not None:
+            await store.decide_changes(run.id, options.changed, now=clock.now())
+        status = await store.status(run.id)
+        estimates = tuple(estimate(each) for each in await store.target_history(run.id))
+        requests = await store.first_requests(run.id, samples)
+        today = (clock.now().astimezone(UTC).date() - _EPOCH).days
+        spent_today = await store.spent_on(job.name, today)
+    known = await _ask(settings, clock, counted=copy.original)
     stated = known.account.calls_per_minute if known.account else None
     ceiling = ceiling_of(job)
     return Plan(
@@ -164,20 +154,34 @@ async def plan_job(
     )
 
 
-async def _ask(settings: Settings, clock: Clock) -> Known:
+async def _ask(settings: Settings, clock: Clock, *, counted: bool) -> Known:
     """The account, if it can be had: a plan is worth something without it, too."""
     if settings.api.kind is ApiKind.SIM and not settings.store.exists():
         # Asking would make the simulated account, and a plan makes nothing.
         return Known(account=None, trouble=None, asked=False)
     try:
         with anyio.fail_after(_PATIENCE_S):
-            async with free_calls(settings, clock=clock) as api:
-                return Known(account=await api.user_data(), trouble=None)
+            return Known(account=await _account(settings, clock, counted=counted), trouble=None)
     except (ApiError, CredentialsRefused) as error:
         return Known(account=None, trouble=error, asked=isinstance(error, ApiError))
     except TimeoutError:
         silent = RunnerError(f"the API did not answer within {_PATIENCE_S:.0f} seconds")
         return Known(account=None, trouble=silent)
+
+
+async def _account(settings: Settings, clock: Clock, *, counted: bool) -> AccountData:
+    """What the API says of the account; of several the sums, as any of them may pay."""
+    found = []
+    for one in settings.each_account():
+        async with free_calls(one, clock=clock, counted=counted) as api:
+            found.append(await api.user_data())
+    balances = [each.balance_nanousd for each in found if each.balance_nanousd is not None]
+    calls = [each.calls_per_minute for each in found if each.calls_per_minute is not None]
+    return replace(
+        found[0],
+        balance_nanousd=sum(balances) if len(balances) == len(found) else None,
+        calls_per_minute=sum(calls) if len(calls) == len(found) else None,
+    )
 
 
 def _broken(

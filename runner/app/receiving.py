@@ -8,7 +8,7 @@ from runner.app.stopping import store_may_be_full
 from runner.app.values import StopSwitch
 from runner.clock import Clock
 from runner.settings import Settings
-from runner.store.inbox import Inbox
+from runner.store.care import Watched
 from runner.store.opening import open_store
 from runner.web.listen import Listen
 
@@ -19,7 +19,7 @@ Told = Callable[[str], None]
 @asynccontextmanager
 async def receiving(
     settings: Settings,
-    store: Inbox,
+    store: Watched,
     listen: Listen | None,
     *,
     clock: Clock,

@@ -5,12 +5,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from runner.app.ending import exit_of, incidents_note, quarantine_note, reason_of
+from runner.app.ending import exit_of, incidents_note, quarantine_note
+from runner.app.engines import Engines, running_engines
 from runner.app.exporting import check_export, export_job_run
 from runner.app.gateways import needed_gateways
 from runner.app.loading import check_inputs, queue
 from runner.app.models import check_models
-from runner.app.opening import OwnStore, own_store, running_engine
+from runner.app.opening import OwnStore, own_store
 from runner.app.receiving import receiving
 from runner.app.spending import confirm_spending
 from runner.app.starting import ceiling_of, plan_run
@@ -21,7 +22,7 @@ from runner.clock import Clock
 from runner.errors import WrongInput
 from runner.jobfile.job import Job
 from runner.lifecycle import State
-from runner.pipeline.engine import Posting, Signals
+from runner.pipeline.engine import Posting
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
 from runner.store.opening import AnyStore
@@ -36,7 +37,7 @@ class Start:
     clock: Clock
     reporter: Reporter
     stop: StopSwitch
-    signals: Signals | None = None
+    engines: Engines | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +206,7 @@ async def _open(
             options.listen,
             clock=start.clock,
             told=start.reporter.note,
-            calls=lambda: start.signals.calls if start.signals else 0,
+            calls=lambda: start.engines.calls if start.engines else 0,
         )
     )
     return own, await prepare(own.store)
@@ -248,7 +249,7 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
         if note is not None:
             start.reporter.note(note)
     limit = part.options.limit
-    reason = reason_of(start.signals, status, limit=limit) if start.signals else None
+    reason = start.engines.reason(status, limit=limit) if start.engines else None
     return RunSummary(
         status=status,
         others=tuple(changed),
@@ -259,13 +260,14 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
         retried=part.retried,
         files=tuple(files),
         elapsed_s=start.clock.monotonic() - began,
-        calls=start.signals.calls if start.signals else 0,
+        calls=start.engines.calls if start.engines else 0,
     )
 
 
 def _can_move(status: RunStatus) -> bool:
     """Whether the API is needed: tasks that are changed or held wait for a person."""
-    waits = status.states[State.POSTED] + status.states[State.UNKNOWN]
+    # Another worker may be posting them just now.
+    waits = sum(status.states[each] for each in (State.POSTING, State.POSTED, State.UNKNOWN))
     return waits > 0 or status.states[State.PENDING] > status.held
 
 
@@ -274,12 +276,12 @@ async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answ
         own.store, [part.run.id for part in parts], late_answers=late_answers, clock=start.clock
     )
     listening = parts[0].options.listen is not None
-    async with running_engine(
+    async with running_engines(
         start.settings, own, clock=start.clock, needs=needs, listening=listening
-    ) as engine:
-        start.signals = engine.signals
+    ) as engines:
+        start.engines = engines
         await supervise(
-            engine,
+            engines,
             [Posting(run=part.run, ceiling=ceiling_of(part.job)) for part in parts],
             parts[0].options,
             reporter=start.reporter,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from runner import parameters
+from runner.app.accounts import check_accounts
 from runner.app.values import RunOptions
 from runner.clock import Clock
 from runner.errors import WrongInput
@@ -58,8 +59,10 @@ async def plan_run(
     with.
 
     Raises:
-        WrongInput: ``--run`` names none, or ``--fresh`` would leave an unfinished run behind.
+        WrongInput: ``--run`` names none, ``--fresh`` would leave an unfinished run behind, or a
+            target names an account that there is not.
     """
+    check_accounts(job, settings)
     key = job.run_key(clock.now()) if options.key is None else options.key
     newest = await store.newest_run(job.name, key)
     if options.key is not None and newest is None:

@@ -6,23 +6,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from runner.app.ending import reason_of
+from runner.app.engines import Engines, running_engines
 from runner.app.gateways import needed_gateways
 from runner.app.limits import Limits
-from runner.app.opening import OwnStore, own_store, running_engine
+from runner.app.opening import OwnStore, own_store
 from runner.app.spending import confirm_spending
-from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
+from runner.app.stages import Stage, run_stages, to_collect, to_post, to_reconcile
 from runner.app.stopping import store_may_be_full, unless_stopped
-from runner.app.supervisor import LOOK_EVERY_S, look, look_ahead, progress_of
+from runner.app.supervisor import LOOK_EVERY_S, Others, look, look_ahead, progress_of
 from runner.app.values import Confirm, Reporter, StepSummary, StopSwitch
 from runner.clock import Clock
 from runner.errors import Exit, RunnerError, gravest
 from runner.lifecycle import State
-from runner.pipeline.engine import Engine, Posting, Signals
+from runner.pipeline.engine import Engine, Posting, Quota
 from runner.pipeline.submitter import Poster
 from runner.settings import Settings
 from runner.store.opening import AnyStore
-from runner.store.values import Run, RunStatus
+from runner.store.values import Run, RunStatus, StoreUnwritable
+from runner.store.workers import ALL_ROLES, Role
 from runner.web.listen import Listen
 
 Choose = Callable[[Sequence[Run]], Sequence[Run]]
@@ -40,6 +41,8 @@ class Step:
     reporter: Reporter
     stop: StopSwitch
     wait_lock_s: float = 0.0
+    roles: frozenset[Role] = ALL_ROLES
+    """What this worker does, as others see it."""
     listen: Listen | None = None
     """Where postbacks are received while it lasts; only `work` does."""
 
@@ -60,6 +63,7 @@ async def submit(
         CredentialsRefused: login or password is missing.
         StoreBroken: the store cannot be used.
     """
+    step = replace(step, roles=ALL_ROLES - {Role.POLL})
     return await with_store(step, partial(_submit, step, choose, limits, limit, confirm))
 
 
@@ -84,47 +88,59 @@ async def _submit(
     needs = await needed_gateways(
         own.store, [each.run.id for each in to_do], late_answers=False, clock=step.clock
     )
-    async with running_engine(step.settings, own, clock=step.clock, needs=needs) as engine:
-        poster = Poster(engine, postings, most=limit)
+    async with running_engines(step.settings, own, clock=step.clock, needs=needs) as engines:
+        quota = Quota(limit)
+
+        def stages(engine: Engine) -> list[Stage]:
+            poster = Poster(engine, postings, quota=quota)
+            return [*to_post(engine, poster), *to_reconcile(engine)]
+
         await run_stages(
-            engine,
-            [*to_post(engine, poster), *to_reconcile(engine)],
+            engines,
+            stages,
             until=partial(
-                _until_posted, step.reporter, engine, poster, [each.run.id for each in before]
+                _until_posted, step.reporter, engines, quota, [each.run.id for each in before]
             ),
             stop=step.stop,
             tell=step.reporter.note,
         )
         after = [await own.store.status(each.run.id) for each in before]
-        summary = _summary(before, after, step.stop, engine.signals, posts=poster.quota.posts)
+        summary = _summary(before, after, step.stop, engines, posts=quota.posts)
         left = any(each.states[State.PENDING] > each.held for each in after)
         doubtful = any(each.states[State.UNKNOWN] for each in after)
-        if doubtful or (left and poster.quota.left != 0):
+        if doubtful or (left and quota.left != 0):
             summary = replace(summary, exit=gravest([summary.exit, Exit.NOT_FINISHED]))
         return summary
 
 
 async def _until_posted(
-    reporter: Reporter, engine: Engine, poster: Poster, runs: Sequence[int]
+    reporter: Reporter, engines: Engines, quota: Quota, runs: Sequence[int]
 ) -> None:
-    began = engine.clock.monotonic()
-    while not engine.signals.stopping.is_set():
-        busy = engine.signals.in_flight
-        statuses = await look(engine, runs)
-        busy += engine.signals.in_flight
-        _tell(reporter, engine, statuses, began)
-        signals = engine.signals
-        stuck = signals.unreachable is not None or signals.unlisted is not None
+    began = engines.clock.monotonic()
+    others = Others(engines)
+    while not engines.over:
+        busy = engines.in_flight
+        statuses = await look(engines, runs)
+        busy += engines.in_flight
+        others.heed(statuses or ())
+        _tell(reporter, engines, statuses, began)
+        waiting = [engine for engine in engines.working if _waits(engine)]
+        able = [engine for engine in engines.working if engine not in waiting]
         if statuses is not None and not busy:
-            sendable = await look_ahead(engine, runs)
-            now = engine.clock.now()
+            sendable = await look_ahead(able, runs)
+            now = engines.clock.now()
             # What waits for its backoff is left.
             due = sendable is None or any(at <= now for each in sendable.values() for at in each)
             # What is in doubt is looked for once; how that ends may take longer than a step.
-            looked = signals.reconciled or not any(each.states[State.UNKNOWN] for each in statuses)
-            if stuck or (looked and (poster.quota.left == 0 or not due)):
+            looked = engines.reconciled or not any(each.states[State.UNKNOWN] for each in statuses)
+            if not able or ((looked or waiting) and (quota.left == 0 or not due)):
                 return
-        await engine.rest(LOOK_EVERY_S)
+        await engines.rest(LOOK_EVERY_S)
+
+
+def _waits(engine: Engine) -> bool:
+    """Whether *engine* waits for an API that is not there, or for its listing."""
+    return engine.signals.unreachable is not None or engine.signals.unlisted is not None
 
 
 async def collect(step: Step, choose: Choose, *, wait_s: float) -> StepSummary:
@@ -135,6 +151,7 @@ async def collect(step: Step, choose: Choose, *, wait_s: float) -> StepSummary:
     Raises:
         As ``submit``.
     """
+    step = replace(step, roles=frozenset({Role.POLL, Role.RECONCILE}))
     return await with_store(step, partial(_collect, step, choose, wait_s))
 
 
@@ -142,50 +159,63 @@ async def _collect(step: Step, choose: Choose, wait_s: float, own: OwnStore) -> 
     before = await _statuses(own.store, choose)
     if not any(map(_out, before)) or step.stop.exit is not None:
         return _summary(before, before, step.stop, waiting_is_3=True)
-    async with running_engine(step.settings, own, clock=step.clock) as engine:
+    async with running_engines(step.settings, own, clock=step.clock) as engines:
         await run_stages(
-            engine,
-            [*to_collect(engine), *to_reconcile(engine)],
+            engines,
+            lambda engine: [*to_collect(engine), *to_reconcile(engine)],
             until=partial(
-                _until_collected, step.reporter, engine, [each.run.id for each in before], wait_s
+                _until_collected, step.reporter, engines, [each.run.id for each in before], wait_s
             ),
             stop=step.stop,
         )
         after = [await own.store.status(each.run.id) for each in before]
-        return _summary(before, after, step.stop, engine.signals, waiting_is_3=True)
+        return _summary(before, after, step.stop, engines, waiting_is_3=True)
 
 
 async def _until_collected(
-    reporter: Reporter, engine: Engine, runs: Sequence[int], wait_s: float
+    reporter: Reporter, engines: Engines, runs: Sequence[int], wait_s: float
 ) -> None:
-    signals, started = engine.signals, engine.clock.monotonic()
-    while not signals.stopping.is_set():
-        busy = signals.in_flight
-        statuses = await look(engine, runs)
-        busy += signals.in_flight
-        _tell(reporter, engine, statuses, started)
+    started = engines.clock.monotonic()
+    while not engines.over:
+        busy = engines.in_flight
+        statuses = await look(engines, runs)
+        busy += engines.in_flight
+        _tell(reporter, engines, statuses, started)
         if statuses is not None and not busy:
-            done = not any(map(_out, statuses))
-            stuck = signals.unreachable is not None or signals.unwritable is not None
             in_doubt = any(each.states[State.UNKNOWN] for each in statuses)
-            through = signals.collected and (signals.reconciled or not in_doubt)
-            if done or (wait_s == 0 and (through or stuck)):
+            through = all(_has_looked(engine, in_doubt) for engine in engines.working)
+            if (wait_s == 0 and through) or not await _any_out(engines, statuses):
                 return
-        if 0 < wait_s <= engine.clock.monotonic() - started:
+        if 0 < wait_s <= engines.clock.monotonic() - started:
             return
-        await engine.rest(LOOK_EVERY_S)
+        await engines.rest(LOOK_EVERY_S)
+
+
+def _has_looked(engine: Engine, in_doubt: bool) -> bool:
+    """Whether *engine* has collected what is there now, or nobody is there to be asked."""
+    signals = engine.signals
+    if signals.unreachable is not None or signals.unwritable is not None:
+        return True
+    return signals.collected and (signals.reconciled or not in_doubt)
+
+
+async def _any_out(engines: Engines, statuses: Sequence[RunStatus]) -> bool:
+    try:
+        return any([_out(status) and await engines.out(status) for status in statuses])
+    except StoreUnwritable:
+        return True
 
 
 def _out(status: RunStatus) -> int:
-    """Tasks that are at the API, or may be."""
-    return status.states[State.POSTED] + status.states[State.UNKNOWN]
+    """Tasks that are at the API, or may be; another worker may be posting some just now."""
+    return sum(status.states[each] for each in (State.POSTING, State.POSTED, State.UNKNOWN))
 
 
 def _tell(
-    reporter: Reporter, engine: Engine, statuses: Sequence[RunStatus] | None, began: float
+    reporter: Reporter, engines: Engines, statuses: Sequence[RunStatus] | None, began: float
 ) -> None:
     for status in statuses or ():
-        reporter.progress(progress_of(engine, status, engine.clock.monotonic() - began))
+        reporter.progress(progress_of(engines, status, engines.clock.monotonic() - began))
 
 
 async def with_store(step: Step, work: Callable[[OwnStore], Awaitable[T]]) -> T:
@@ -198,7 +228,12 @@ async def with_store(step: Step, work: Callable[[OwnStore], Awaitable[T]]) -> T:
     """
     async with AsyncExitStack() as stack:
         with store_may_be_full(step.settings):
-            opening = own_store(step.settings, wait_lock_s=step.wait_lock_s, clock=step.clock)
+            opening = own_store(
+                step.settings,
+                wait_lock_s=step.wait_lock_s,
+                clock=step.clock,
+                roles=step.roles,
+            )
             own = await unless_stopped(step.stop, partial(stack.enter_async_context, opening))
             return await work(own)
 
@@ -213,14 +248,14 @@ def _summary(
     before: Sequence[RunStatus],
     after: Sequence[RunStatus],
     stop: StopSwitch,
-    signals: Signals | None = None,
+    engines: Engines | None = None,
     *,
     posts: int = 0,
     waiting_is_3: bool = False,
 ) -> StepSummary:
     reasons: list[RunnerError] = []
-    if signals is not None:
-        found = (reason_of(signals, status) for status in after)
+    if engines is not None:
+        found = (engines.reason(status) for status in after)
         reasons = [reason for reason in found if reason is not None]
     codes = [reason.exit_code for reason in reasons]
     if stop.exit is not None:
@@ -232,7 +267,7 @@ def _summary(
         before=tuple(before),
         after=tuple(after),
         posts=posts,
-        calls=signals.calls if signals else 0,
+        calls=engines.calls if engines else 0,
         exit=code,
         reason=next((reason for reason in reasons if reason.exit_code is code), None),
     )

@@ -15,11 +15,13 @@ from typing import Final
 
 import structlog
 
-from runner.app.stages import run_stages, to_collect, to_post, to_reconcile
+from runner.app.engines import Engines
+from runner.app.stages import Stage, run_stages, to_collect, to_post, to_reconcile
 from runner.app.values import Progress, Reporter, RunOptions, StopSwitch
 from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
+from runner.store.amounts import Money
 from runner.store.values import RunStatus, StoreUnwritable
 
 log = structlog.get_logger()
@@ -28,7 +30,7 @@ LOOK_EVERY_S: Final = 0.5
 
 
 async def supervise(
-    engine: Engine,
+    engines: Engines,
     postings: Sequence[Posting],
     options: RunOptions,
     *,
@@ -41,103 +43,139 @@ async def supervise(
     Raises:
         StoreBroken: as ``run_stages``.
     """
+
+    def stages(engine: Engine) -> list[Stage]:
+        posting = to_post(engine, Poster(engine, postings))
+        return [*posting, *to_collect(engine), *to_reconcile(engine)]
+
     await run_stages(
-        engine,
-        [
-            *to_post(engine, Poster(engine, postings)),
-            *to_collect(engine),
-            *to_reconcile(engine),
-        ],
-        until=partial(_until_over, engine, postings, options, reporter, late_answers),
+        engines,
+        stages,
+        until=partial(_until_over, engines, postings, options, reporter, late_answers),
         stop=stop,
         tell=reporter.note,
     )
 
 
 async def _until_over(
-    engine: Engine,
+    engines: Engines,
     postings: Sequence[Posting],
     options: RunOptions,
     reporter: Reporter,
     late_answers: bool,
 ) -> None:
-    started = engine.clock.monotonic()
+    started = engines.clock.monotonic()
     runs = [posting.run.id for posting in postings]
-    while not engine.signals.stopping.is_set():
-        elapsed_s = engine.clock.monotonic() - started
+    others = Others(engines)
+    while not engines.over:
+        elapsed_s = engines.clock.monotonic() - started
         # Nothing may be under way while the status is read, or it is of a moment in between.
-        busy = engine.signals.in_flight
-        statuses = await look(engine, runs)
-        busy += engine.signals.in_flight
+        busy = engines.in_flight
+        statuses = await look(engines, runs)
+        busy += engines.in_flight
         if statuses is not None:
+            others.heed(statuses)
             for status in statuses:
-                reporter.progress(progress_of(engine, status, elapsed_s))
-            sendable = None if busy else await look_ahead(engine, runs)
-            over = sendable is not None and all(
-                _over(engine, each, sendable[each.run.id], options, late_answers)
-                for each in statuses
-            )
+                reporter.progress(progress_of(engines, status, elapsed_s))
+            over = not busy and await _all_over(engines, statuses, options, late_answers)
             # Both looks must be of one moment: nothing has moved from the one to the other.
-            if over and await look(engine, runs) == statuses:
+            if over and await look(engines, runs) == statuses:
                 return
         if 0 < options.wait_s <= elapsed_s:
             return
-        await engine.rest(LOOK_EVERY_S)
+        await engines.rest(LOOK_EVERY_S)
 
 
-async def look(engine: Engine, runs: Sequence[int]) -> list[RunStatus] | None:
+class Others:
+    """Notices what other workers, or engines, have booked: it may have freed money for posts."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._signals = [engine.signals for engine in engines.parts]
+        self._money: dict[int, Money] = {}
+        self._bookings = [each.bookings for each in self._signals]
+
+    def heed(self, statuses: Sequence[RunStatus]) -> None:
+        """Look for money that has moved since the last look while an engine booked nothing."""
+        money = {status.run.id: status.money for status in statuses}
+        if money != self._money:
+            for signals, before in zip(self._signals, self._bookings, strict=True):
+                signals.bookings += signals.bookings == before
+        self._money, self._bookings = money, [each.bookings for each in self._signals]
+
+
+async def look(engines: Engines, runs: Sequence[int]) -> list[RunStatus] | None:
     """Where *runs* stand; None if the store cannot be read just now."""
     try:
-        return [await engine.store.status(run) for run in runs]
+        return [await engines.store.status(run) for run in runs]
     except StoreUnwritable as error:
         log.warning("supervisor.status_not_read", error=error.what)
         return None
 
 
-async def look_ahead(engine: Engine, runs: Sequence[int]) -> dict[int, list[datetime]] | None:
-    """By run: when pending tasks are due, those that can be sent for now; None as ``look``.
+async def look_ahead(
+    engines: Sequence[Engine], runs: Sequence[int]
+) -> dict[int, list[datetime]] | None:
+    """By run: when pending tasks are due, those that one of *engines* can send for now; None as
+    ``look``.
 
     No room for more money lasts until answers come in.
     """
-    now, found = engine.clock.now(), {}
+    found: dict[int, list[datetime]] = {run: [] for run in runs}
     try:
-        for run in runs:
-            waiting = await engine.store.waiting_to_post(run, now=now)
-            found[run] = [at for endpoint, at in waiting.items() if engine.may_send(run, endpoint)]
+        for engine in engines:
+            for run in runs:
+                waiting = await engine.store.waiting_to_post(
+                    run, now=engine.clock.now(), account=engine.account
+                )
+                found[run] += [at for to, at in waiting.items() if engine.may_send(run, to)]
     except StoreUnwritable as error:
         log.warning("supervisor.queue_not_read", error=error.what)
         return None
     return found
 
 
-def _over(
-    engine: Engine,
-    status: RunStatus,
-    sendable: Sequence[datetime],
-    options: RunOptions,
-    late_answers: bool,
+async def _all_over(
+    engines: Engines, statuses: Sequence[RunStatus], options: RunOptions, late_answers: bool
 ) -> bool:
-    if _nothing_left(engine, status, sendable, late_answers):
-        return True
-    return options.wait_s == 0 and _gone_through(engine, status, sendable)
+    runs = [status.run.id for status in statuses]
+    sendable = await look_ahead(engines.working, runs)
+    # Who only waits for somebody to be there again is not waited for.
+    due = await look_ahead(engines.able, runs) if options.wait_s == 0 else {}
+    if sendable is None or due is None:
+        return False
+    for status in statuses:
+        run = status.run.id
+        if await _nothing_left(engines, status, sendable[run], late_answers):
+            continue
+        if options.wait_s != 0 or not _gone_through(engines, status, due[run]):
+            return False
+    return True
 
 
-def _nothing_left(
-    engine: Engine, status: RunStatus, sendable: Sequence[datetime], late_answers: bool
+async def _nothing_left(
+    engines: Engines, status: RunStatus, sendable: Sequence[datetime], late_answers: bool
 ) -> bool:
     """Whether no task of the run can move any more in this start."""
-    states = status.states
-    if states[State.POSTING] or states[State.POSTED] or states[State.UNKNOWN]:
+    try:
+        if await engines.out(status):
+            return False
+    except StoreUnwritable as error:
+        log.warning("supervisor.queue_not_read", error=error.what)
         return False
-    if late_answers and not (engine.signals.collected and engine.signals.reconciled):
+    if late_answers and not (engines.collected and engines.reconciled):
         return False
-    if engine.signals.extras_found:
-        return False
-    return not sendable
+    return not (engines.extras_found or sendable)
 
 
-def _gone_through(engine: Engine, status: RunStatus, sendable: Sequence[datetime]) -> bool:
+def _gone_through(engines: Engines, status: RunStatus, sendable: Sequence[datetime]) -> bool:
     """Whether what is due now was posted, and what is ready now collected: for ``--wait 0``."""
+    now = engines.clock.now()
+    if any(at <= now for at in sendable):
+        return False
+    return all(_through(engine, status) for engine in engines.working)
+
+
+def _through(engine: Engine, status: RunStatus) -> bool:
     signals = engine.signals
     if signals.unreachable is not None or signals.unwritable is not None:
         return True
@@ -145,21 +183,17 @@ def _gone_through(engine: Engine, status: RunStatus, sendable: Sequence[datetime
         return True
     if status.states[State.UNKNOWN] and not signals.reconciled:
         return False
-    now = engine.clock.now()
-    return signals.collected and not any(at <= now for at in sendable)
+    return signals.collected
 
 
-def progress_of(engine: Engine, status: RunStatus, elapsed_s: float) -> Progress:
+def progress_of(engines: Engines, status: RunStatus, elapsed_s: float) -> Progress:
     """What the reporter is told."""
-    signals = engine.signals
-    trouble = signals.fatal or signals.unwritable or signals.blocked or signals.unreachable
-    trouble = trouble or signals.unlisted
     return Progress(
         status=status,
         elapsed_s=elapsed_s,
-        calls=signals.calls,
-        calls_per_minute=engine.pacer.calls_per_minute,
-        now=engine.clock.now(),
-        stopping=signals.stopping.is_set(),
-        note=trouble.what if trouble else None,
+        calls=engines.calls,
+        calls_per_minute=engines.calls_per_minute,
+        now=engines.clock.now(),
+        stopping=not engines.working,
+        note=engines.note(),
     )

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -102,3 +103,27 @@ class Dollars(click.ParamType[Decimal]):
             message = f"{value} is no amount of US dollars over 0: write 40 or 0.25"
             raise click.BadParameter(message, ctx, param)
         return amount
+
+
+class Roles(click.ParamType[frozenset[str]]):
+    """``submit``, ``live,poll``: what a worker does, with commas."""
+
+    name = "roles"
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._known = known
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[str]:
+        """Those that are named, at least one."""
+        if isinstance(value, frozenset):
+            return value
+        named = [each.strip().lower() for each in str(value).split(",")]
+        for each in named:
+            if each not in self._known:
+                what = f"{each} is no role" if each else "a role is missing"
+                choice = ", ".join(self._known)
+                message = f"{what}: write one or more of {choice}, with commas between them"
+                raise click.BadParameter(message, ctx, param)
+        return frozenset(named)

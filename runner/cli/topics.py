@@ -53,6 +53,7 @@ model = "claude-sonnet-4-0"
 # where = { market = ["DE", "AT"] }    # ask it only rows with these cells
 # method = "standard"              # answers within 72 hours; "live": in the same call, dearer
 # gateway = "dataforseo"           # or "aisa"; perplexity and aisa are live only
+# account = "agency"               # the only one of [accounts] that asks it; default: any of them
 # temperature = 0.5                # any field of [request]; here it goes before what stands there
 
 [limits]                           # see: runner help budgets
@@ -213,6 +214,8 @@ counts as not set. `runner config show --origin` tells what holds and who said s
     DATAFORSEO_PASSWORD          its API password
     DATAFORSEO_PASSWORD_FILE     a file with the password alone in it, instead of the former
     DATAFORSEO_BASE_URL          another address of the API; --api URL goes before it
+    DATAFORSEO_LOGIN_<NAME>      the login of [accounts.NAME], in capitals and with _ for -; so
+                                 too DATAFORSEO_PASSWORD_<NAME> and DATAFORSEO_PASSWORD_<NAME>_FILE
 
     AISA_API_KEY                 the key for targets with gateway = "aisa"
     AISA_API_KEY_FILE            a file with the key alone in it, instead of the former
@@ -234,8 +237,12 @@ counts as not set. `runner config show --origin` tells what holds and who said s
 The workspace is the nearest folder upwards that has a runner.toml, else the current folder. In
 runner.toml the settings are called as above, in small letters and without DATAFORSEO_ or RUNNER_:
 login, password_file, base_url, aisa_base_url, aisa_api_key_file, store, calls_per_minute,
-post_timeout_seconds, settle_seconds, public_url. The password, the key and the secrets themselves
-may not stand there.
+post_timeout_seconds, settle_seconds, public_url, accounts. The password, the key and the secrets
+themselves may not stand there.
+
+Several logins are tables, [accounts.NAME], each with any of login or login_env (a variable that
+holds it), password_env or password_file, base_url and calls_per_minute. Then a target's
+account = "NAME" asks with that one alone, all others with any; DATAFORSEO_LOGIN is not used.
 
 With --api sim and --api sandbox the store gets a name of its own, such as runner-sim.db, so that a
 rehearsal never mixes with answers that were paid for; --store FILE goes before that.

@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 ALWAYS: Final = (Exit.WRONG_INPUT, Exit.BUG, Exit.INTERRUPTED, Exit.TERMINATED)
 """What every command may end with, beside its own."""
 
-_SENDS: Final = (
-    Exit.SOME_FAILED,
-    Exit.NOT_FINISHED,
-    Exit.MONEY,
-    Exit.CREDENTIALS,
-    Exit.TRY_LATER,
-    *ALWAYS,
-)
+_STEPS: Final = (Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS)
+_SENDS: Final = (Exit.SOME_FAILED, *_STEPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +46,7 @@ COMMANDS: Final = (
         name="init",
         group="everyday",
         summary="make a workspace with an example job, or with one for your own file",
-        examples=(
-            "runner init brand-watch",
-            "runner init brand-watch --from brands.csv",
-        ),
+        examples=("runner init brand-watch", "runner init brand-watch --from brands.csv"),
     ),
     Entry(
         name="check",
@@ -139,30 +130,27 @@ COMMANDS: Final = (
         group="steps",
         summary="post what is queued, up to 100 tasks a call, and leave",
         examples=("runner submit brand-watch", "runner submit --limit 100 --max-hold 5"),
-        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+        codes=_STEPS,
     ),
     Entry(
         name="poll",
         group="steps",
         summary="fetch finished answers; nothing is posted",
         examples=("runner poll", "runner poll brand-watch --wait 2h"),
-        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+        codes=_STEPS,
     ),
     Entry(
         name="work",
         group="steps",
         summary="post and collect everything in the store until stopped",
-        examples=("runner work", "runner work --drain --wait-lock 2h"),
-        codes=(Exit.NOT_FINISHED, Exit.MONEY, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
+        examples=("runner work", "runner work --drain --wait-lock 2h", "runner work --role poll"),
+        codes=_STEPS,
     ),
     Entry(
         name="pause",
         group="control",
         summary="stop sending; what was sent is still collected",
-        examples=(
-            "runner pause brand-watch --until 06:00 --reason 'price check'",
-            "runner pause",
-        ),
+        examples=("runner pause brand-watch --until 06:00 --reason 'price check'", "runner pause"),
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
@@ -244,6 +232,13 @@ COMMANDS: Final = (
             "runner incidents --all --json",
             "runner incidents --close 3",
         ),
+        codes=(Exit.TRY_LATER, *ALWAYS),
+    ),
+    Entry(
+        name="workers",
+        group="look",
+        summary="the engines at work on this store, and those that ended lately",
+        examples=("runner workers", "runner workers --json"),
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(

@@ -207,6 +207,8 @@ class TargetTable(RequestTable):
         Gateway.DATAFORSEO
     )
     """Whose endpoint is called."""
+    account: Text | None = None
+    """The only account of runner.toml's [accounts] that asks it; default: any of them."""
 
 
 class LimitsTable(Table):

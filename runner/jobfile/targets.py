@@ -8,7 +8,7 @@ from runner import parameters
 from runner.jobfile.findings import Findings, of_targets
 from runner.jobfile.positions import Path
 from runner.jobfile.schema import RequestTable, TargetTable
-from runner.task import Endpoint, Target
+from runner.task import Endpoint, Gateway, Target
 
 _ANY_PROMPT: Final = "?"
 """Stands in for the prompt where the rest of a request is checked."""
@@ -32,6 +32,8 @@ def build_targets(
         if _can_be_asked(number, endpoints[number], findings)
     }
     _check_names(built, findings)
+    for number, target in built.items():
+        _check_account(number, target, findings)
     _check_requests(built, tables, shared, findings)
     targets = tuple(built.values())
     return targets, (*left_out(targets, "[request]", shared), *_cautions(targets))
@@ -75,6 +77,14 @@ def _can_be_asked(number: int, endpoint: Endpoint, findings: Findings) -> bool:
     return fault is None
 
 
+def _check_account(number: int, target: Target, findings: Findings) -> None:
+    if target.account is not None and target.endpoint.gateway is not Gateway.DATAFORSEO:
+        findings.add(
+            ("targets", number, "account"),
+            f"{target.endpoint.gateway} has one key and no accounts; leave account out",
+        )
+
+
 def _build(table: TargetTable, endpoint: Endpoint, shared: Mapping[str, object]) -> Target:
     defaults = {field: value for field, value in shared.items() if has(endpoint, field)}
     return Target(
@@ -83,6 +93,7 @@ def _build(table: TargetTable, endpoint: Endpoint, shared: Mapping[str, object])
         endpoint=endpoint,
         model=table.model,
         parameters=defaults | table.request(),
+        account=table.account,
     )
 
 

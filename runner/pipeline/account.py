@@ -107,7 +107,7 @@ async def check_account(engine: Engine) -> AccountData | None:
 async def _ask_account(engine: Engine) -> AccountData | None:
     try:
         # Before the call: what is booked meanwhile then counts as spent, and never as still there.
-        books = await engine.store.spent()
+        books = await engine.store.spent(account=engine.account)
         data = await engine.api.user_data()
     except ApiError as error:
         heed(engine, error)

@@ -290,7 +290,7 @@ async def _go_through(reader: _Reader, costs: Mapping[str, int | None], books: _
         books.missing += [
             each for each in tasks if each.remote_id not in costs and each.accepted_api <= end
         ]
-    extra = await engine.store.extra_expected(reader.start, reader.end)
+    extra = await engine.store.extra_expected(reader.start, reader.end, account=engine.account)
     books.take((task for task in extra if task.remote_id in costs), costs)
 
 
@@ -301,7 +301,10 @@ async def _tell(engine: Engine, kind: IncidentKind, found: Sequence[Difference])
         amount = sum(_apart(*each) for each in found)
         task, cost = max(found, key=lambda each: _apart(*each))
         message = f"{len(found):,} tasks; the greatest is task {task.task}: {_words(task, cost)}"
-        return int(await engine.store.sum_up(kind, message, amount=amount, now=now))
+        new = await engine.store.sum_up(
+            kind, message, amount=amount, now=now, account=engine.account
+        )
+        return int(new)
     opened = 0
     for task, cost in found:
         incident = NewIncident(
@@ -312,6 +315,7 @@ async def _tell(engine: Engine, kind: IncidentKind, found: Sequence[Difference])
             attempt=task.attempt,
             remote_id=task.remote_id,
             tag=task.tag,
+            account=engine.account,
         )
         opened += await engine.store.open_incident(incident, now=now)
     return opened

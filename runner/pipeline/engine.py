@@ -21,7 +21,7 @@ from runner.store.values import Balance, Ceiling, Idle, Run
 from runner.task import Endpoint, Gateway, Method
 
 MOST_IN_DOUBT: Final = 3
-"""Batches of this process in doubt at which posting pauses (DESIGN.md §4 Posting, 1)."""
+"""Batches of living workers in doubt at which posting pauses (DESIGN.md §4 Posting, 1)."""
 
 SETTLE: Final = timedelta(minutes=15)
 """How long a request whose sender is gone may still arrive: measured are milliseconds."""
@@ -118,7 +118,7 @@ class Signals:
     list_trusted: bool = False
     """The ready list answers, is not full of other people's ids, and has lately shown our tasks."""
     list_asked: bool = False
-    """The ready list was gone through at least once in this start."""
+    """The ready list was gone through at least once in this start, or another worker reads it."""
     listed: int = 0
     """Tasks that the ready list has made due and nobody has claimed yet."""
     speculative: int = 0
@@ -127,13 +127,14 @@ class Signals:
     """After that, nothing was left that is due to be asked for."""
 
     in_doubt: set[int] = field(default_factory=set)
-    """Batches of this process that nobody knows about; from three on, nothing is posted."""
+    """Batches of living workers that nobody knows about; from three on, nothing is posted."""
     doubtful: bool = False
     """Something is in doubt, whosever it is: the few listing calls are for that."""
     extras_found: bool = False
     """A task that was paid beside its attempt's own was found, and not asked for yet."""
     reconciled: bool = False
-    """Doubtful batches, if there are any, were looked for at least once in this start."""
+    """Doubtful batches, if there are any, were looked for at least once in this start, or another
+    worker does that."""
     api_clock: ApiTime = field(default_factory=ApiTime)
     """What is believed of the API's time."""
     api_time: datetime | None = None
@@ -249,6 +250,12 @@ class Engine:
     """Whether DataForSEO is called at all in this start: for posts, fetches and its account."""
     live: Mapping[Gateway, LiveGateway] = field(default_factory=dict)
     """The gateways that Live calls are made through in this start."""
+    name: str | None = None
+    """What the account is called where there are several; each has an engine then."""
+    accounts: frozenset[int] = frozenset()
+    """All accounts of this start at DataForSEO; empty where there is one."""
+    leads: bool = True
+    """Of the engines of this process the one that does what is for the whole store."""
 
     def may_send(self, run: int, endpoint: Endpoint) -> bool:
         """Whether tasks of *run* at *endpoint* can be sent for now, as far as anybody knows."""

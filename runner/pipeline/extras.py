@@ -36,7 +36,7 @@ async def book_sightings(engine: Engine, seen: Sequence[Sighting]) -> Found:
     found = Found(known={}, adopted=frozenset(), incidents=0)
     for first in range(0, len(seen), BOOKED_AT_ONCE):
         part = seen[first : first + BOOKED_AT_ONCE]
-        found += await engine.store.found(part, now=engine.clock.now())
+        found += await engine.store.found(part, now=engine.clock.now(), account=engine.account)
     if found.adopted:
         hit(Point.ADOPTED)
         log.info("reconciler.tasks_adopted", tasks=len(found.adopted))
@@ -52,7 +52,9 @@ async def fetch_extras(engine: Engine) -> int:
     Raises:
         StoreUnwritable: an ending could not be saved; asking again is free.
     """
-    due = await engine.store.extras_due(ASKED_AT_ONCE, now=engine.clock.now())
+    due = await engine.store.extras_due(
+        ASKED_AT_ONCE, now=engine.clock.now(), account=engine.account
+    )
     ended = 0
     for task in due:
         ending = await fetch(engine, task)

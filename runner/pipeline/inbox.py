@@ -111,7 +111,7 @@ async def take_in_round(engine: Engine, desk: _Desk | None = None) -> int:
     while not engine.signals.stopping.is_set():
         try:
             letters = await engine.store.letters(
-                after=after, limit=AT_ONCE, most_bytes=_BYTES_AT_ONCE
+                after=after, limit=AT_ONCE, most_bytes=_BYTES_AT_ONCE, account=engine.account
             )
         except StoreUnwritable as error:
             log.warning("inbox.not_read", error=error.what)
@@ -230,7 +230,9 @@ async def _follow(engine: Engine, hints: Sequence[Letter], desk: _Desk) -> int:
             sightings = [
                 Sighting(tag=each.delivery.tag, remote_id=each.delivery.remote_id) for each in ours
             ]
-            found = await engine.store.found(sightings, now=engine.clock.now())
+            found = await engine.store.found(
+                sightings, now=engine.clock.now(), account=engine.account
+            )
             engine.signals.extras_found |= found.incidents > 0
             desk.seen |= {each.id for each in ours}
             log.info("inbox.hints_followed", adopted=len(found.adopted), looked_at=len(ours))
@@ -277,7 +279,9 @@ async def resend(engine: Engine) -> int:
     Each task only once: what still does not come is asked for by its id.
     """
     try:
-        waiting = await engine.store.undelivered(MAX_BATCH, now=engine.clock.now())
+        waiting = await engine.store.undelivered(
+            MAX_BATCH, now=engine.clock.now(), account=engine.account
+        )
     except StoreUnwritable as error:
         log.warning("inbox.not_written", error=error.what)
         return 0

@@ -12,7 +12,7 @@ import structlog
 from runner.api.status import DUPLICATE, lookup
 from runner.pipeline.engine import Engine, Lane, Posting, Shortage
 from runner.rows import Batch
-from runner.store.values import Idle, StoreUnwritable
+from runner.store.values import AttemptOver, Idle, StoreUnwritable
 from runner.task import Endpoint, Method, NotTaken
 
 log = structlog.get_logger()
@@ -78,10 +78,11 @@ class Turns(Generic[T]):
         return after_last(found, self._last_run, lambda each: each[0].run.id)
 
     async def _targets(self, run: int) -> list[tuple[int, Endpoint]]:
-        store, now = self._engine.store, self._engine.clock.now()
+        engine, now = self._engine, self._engine.clock.now()
         if self._lane is None:
-            return await store.targets_to_post(run, now=now)
-        live = await store.targets_to_post(run, now=now, method=Method.LIVE)
+            return await engine.store.targets_to_post(run, now=now, account=engine.account)
+        account = engine.live[self._lane].account
+        live = await engine.store.targets_to_post(run, now=now, method=Method.LIVE, account=account)
         return [each for each in live if each[1].gateway is self._lane]
 
     async def first_affordable(self, due: Due, intend: Intend[T]) -> T | None:
@@ -113,13 +114,24 @@ class Turns(Generic[T]):
 
 
 async def save(engine: Engine, batch: Batch, settle: Callable[[], Awaitable[None]]) -> None:
-    """Save an outcome by *settle*, however long that takes: it is the only record of the money."""
-    wait_s, owing = 0.5, False
+    """Save an outcome by *settle*, however long that takes: it is the only record of the money.
+
+    Raises:
+        AttemptOver: it was settled before, and not by an earlier try of this.
+    """
+    wait_s, owing, perhaps_saved = 0.5, False, False
     while True:
         try:
             await settle()
             break
+        except AttemptOver:
+            # Nobody else settles it: others only put it in doubt, which a late outcome ends.
+            if not perhaps_saved:
+                raise
+            log.info("submitter.outcome_was_saved", batch=batch.id)
+            break
         except StoreUnwritable as error:
+            perhaps_saved |= error.perhaps_saved
             if not owing:
                 engine.signals.debts += 1
                 owing = True

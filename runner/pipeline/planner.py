@@ -238,6 +238,11 @@ class Planner:
         self._answers = 0
         self._vain = 0
 
+    def begin_lists(self) -> None:
+        """The ready list is this worker's to read from now on; what it was before is forgotten."""
+        self.trust = Trust()
+        self.lists = Lists()
+
     def curve(self, kind: Kind) -> Curve:
         """When answers of *kind* come; an empty curve if none is known."""
         return self.curves.get(kind) or Curve()

@@ -127,7 +127,9 @@ class WallClock:
         if step > timedelta(0):
             log.warning("poller.clock_set_back", seconds=round(step.total_seconds()))
             try:
-                await self._engine.store.redate(now=self._engine.clock.now(), step=step)
+                # Once for all of them: the due times are of the whole store.
+                if self._engine.leads:
+                    await self._engine.store.redate(now=self._engine.clock.now(), step=step)
             except StoreUnwritable as error:
                 self._engine.signals.unwritable = error
                 return
@@ -163,7 +165,11 @@ async def claim(engine: Engine, wanted: int) -> list[Posted]:
     in_line = timedelta(minutes=2 * (before + limit) / engine.pacer.calls_per_minute)
     try:
         taken = await engine.store.take_posted(
-            limit, worker=engine.worker, now=engine.clock.now(), lease=LEASE + in_line
+            limit,
+            worker=engine.worker,
+            now=engine.clock.now(),
+            lease=LEASE + in_line,
+            account=engine.account,
         )
     except StoreUnwritable as error:
         signals.unwritable = error
@@ -188,7 +194,9 @@ async def guess(engine: Engine, wanted: int) -> int:
     if not (older and most and idle) or engine.signals.debts:
         return 0
     try:
-        return await engine.store.hasten(most, older=older, now=engine.clock.now())
+        return await engine.store.hasten(
+            most, older=older, now=engine.clock.now(), account=engine.account
+        )
     except StoreUnwritable as error:
         engine.signals.unwritable = error
         return 0

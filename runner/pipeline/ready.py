@@ -8,6 +8,7 @@ programs may fill it (API.md §3). DESIGN.md §4 Fetching.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -31,10 +32,12 @@ _LOOK_S: Final = 1.0
 async def watch_ready_list(engine: Engine) -> None:
     """Ask for the lists of providers while tasks of theirs wait, as the planner has it."""
     planner, clock = engine.planner, engine.clock
+    planner.begin_lists()
     try:
-        planner.learned(await engine.store.curves())
+        await follow_ready_list(engine)
     except StoreUnwritable as error:
         log.warning("ready.curves_not_read", error=error.what)
+    engine.signals.list_asked = False
     while not engine.signals.stopping.is_set():
         providers = await _providers(engine)
         planner.trust.begin_round(providers)
@@ -55,6 +58,18 @@ async def watch_ready_list(engine: Engine) -> None:
             await engine.rest(silence_s)
 
 
+async def follow_ready_list(engine: Engine) -> None:
+    """Take up what the list's reader, which is another worker now, or was, has made of it.
+
+    Raises:
+        StoreUnwritable: the store cannot be read just now.
+    """
+    if not engine.planner.curves:
+        engine.planner.learned(await engine.store.curves())
+    engine.signals.list_trusted = await engine.store.list_trusted(engine.account)
+    engine.signals.list_asked = True
+
+
 async def _probe(engine: Engine) -> None:
     """Have one task asked for by its id when nothing has spoken for the list for a while."""
     planner, now = engine.planner, engine.clock.now()
@@ -64,15 +79,16 @@ async def _probe(engine: Engine) -> None:
     older = dict.fromkeys(planner.curves, now)
     try:
         # From 6 h of age on every task has been asked for; one that still runs says as much.
-        if not await engine.store.hasten(1, older=older, now=now):
-            await engine.store.hasten(1, older=older, now=now, again=True)
+        hasten = partial(engine.store.hasten, 1, older=older, now=now, account=engine.account)
+        if not await hasten():
+            await hasten(again=True)
     except StoreUnwritable as error:
         log.warning("ready.not_written", error=error.what)
 
 
 async def _providers(engine: Engine) -> list[Provider]:
     try:
-        return await engine.store.waiting_providers()
+        return await engine.store.waiting_providers(account=engine.account)
     except StoreUnwritable as error:
         log.warning("ready.not_read", error=error.what)
         return []
@@ -120,7 +136,7 @@ async def _apply(engine: Engine, trust: Trust) -> None:
     if trusted == engine.signals.list_trusted:
         return
     try:
-        await engine.store.trust_ready_list(trusted, now=engine.clock.now())
+        await engine.store.trust_ready_list(trusted, now=engine.clock.now(), account=engine.account)
     except StoreUnwritable as error:
         log.warning("ready.not_written", error=error.what)
         return

@@ -113,6 +113,26 @@ async def reconcile(engine: Engine) -> None:
         await reconciler.rest(max(wait_s, silence_wait_s(engine)))
 
 
+async def heed_doubts(engine: Engine) -> list[Doubt]:
+    """What is in doubt; how much of it is of living workers holds back every worker's posts."""
+    doubts = await engine.store.doubts(account=engine.account)
+    engine.signals.in_doubt = {doubt.batch for doubt in doubts if doubt.alive}
+    engine.signals.doubtful = bool(doubts)
+    return doubts
+
+
+async def follow(engine: Engine) -> None:
+    """Take up what the reconciler, which is another worker now, is about.
+
+    Raises:
+        StoreUnwritable: the store cannot be read just now.
+    """
+    await heed_doubts(engine)
+    due = await engine.store.extras_due(1, now=engine.clock.now(), account=engine.account)
+    engine.signals.extras_found = bool(due)
+    engine.signals.reconciled = True
+
+
 class Reconciler:
     """One engine's looks at what is in doubt."""
 
@@ -163,10 +183,7 @@ class Reconciler:
 
     async def _doubts(self) -> list[Doubt]:
         engine = self._engine
-        doubts = await engine.store.doubts()
-        engine.signals.in_doubt = {d.batch for d in doubts if d.worker == engine.worker}
-        engine.signals.doubtful = bool(doubts)
-        self._doubtful = doubts
+        doubts = self._doubtful = await heed_doubts(engine)
         now_s = engine.clock.monotonic()
         self._watches = {d.batch: self._watches.get(d.batch) or _watch(d, now_s) for d in doubts}
         return doubts

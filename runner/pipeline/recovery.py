@@ -60,8 +60,13 @@ async def recover(engine: Engine) -> bool:
     while not engine.signals.stopping.is_set():
         began_s = engine.clock.monotonic()
         try:
-            unlisted = await engine.store.unlisted()
+            unlisted = await engine.store.unlisted(account=engine.account)
             if unlisted is None:
+                if others := await engine.store.unlisted():
+                    # What another account took may be what this one would be asked.
+                    _say(engine, others, "another account is still being looked through")
+                    await engine.rest(_LOOK_AGAIN_S)
+                    continue
                 if adopted := await engine.store.adopt_orphans(now=engine.clock.now()):
                     log.info("recovery.orphans_adopted", tasks=adopted)
                 engine.signals.unlisted = None
@@ -70,7 +75,7 @@ async def recover(engine: Engine) -> bool:
                 first_s = began_s if first_s is None else first_s
                 left_s = _left_s(engine, unlisted, began_s - first_s)
                 if left_s <= 0:
-                    await engine.store.listed()
+                    await engine.store.listed(account=engine.account, among=engine.accounts)
                     log.info("recovery.done")
                     continue
                 wait_s = min(left_s, _LONGEST_WAIT_S)
@@ -119,7 +124,7 @@ async def _list(engine: Engine, unlisted: Unlisted) -> bool:
         incidents=found.incidents,
     )
     if engine.signals.api_time is not None:
-        await engine.store.note_listing(at=engine.signals.api_time)
+        await engine.store.note_listing(at=engine.signals.api_time, account=engine.account)
     return True
 
 
@@ -144,7 +149,7 @@ async def _book(engine: Engine, listing: Listing) -> Found:
     found = Found(known={}, adopted=frozenset(), incidents=0)
     for first in range(0, len(seen), _BOOKED_AT_ONCE):
         part = seen[first : first + _BOOKED_AT_ONCE]
-        found += await engine.store.found(part, now=engine.clock.now())
+        found += await engine.store.found(part, now=engine.clock.now(), account=engine.account)
     scan = Scan(
         start=listing.start,
         end=listing.end,

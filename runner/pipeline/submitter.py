@@ -78,14 +78,19 @@ class Poster:
     """Posts the tasks of some runs, which take turns."""
 
     def __init__(
-        self, engine: Engine, postings: Sequence[Posting], *, most: int | None = None
+        self,
+        engine: Engine,
+        postings: Sequence[Posting],
+        *,
+        most: int | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """*postings* is looked at anew for each batch: it may grow and shrink meanwhile.
 
-        *most*: tasks to post at all; None = no limit.
+        *most*: tasks to post at all; None = no limit. *quota*: the same, of several engines.
         """
         self.size = BatchSize()
-        self.quota = Quota(most)
+        self.quota = quota or Quota(most)
         """Shared with the Live lanes."""
         self.postings = postings
         self._engine = engine
@@ -283,7 +288,7 @@ async def _book_second_ids(engine: Engine, reply: PostReply) -> None:
     if not seen:
         return
     try:
-        await engine.store.found(seen, now=engine.clock.now())
+        await engine.store.found(seen, now=engine.clock.now(), account=engine.account)
     except StoreUnwritable as error:
         # The daily audit finds them in the listing.
         log.warning("submitter.second_ids_not_saved", ids=len(seen), error=error.what)

@@ -8,6 +8,7 @@ Read once, before anything is opened; the origin of every value is kept, so that
 where it stands. Secrets are never repeated.
 """
 
+from runner.settings.accounts import NamedAccount
 from runner.settings.credentials import Credentials
 from runner.settings.endpoint import (
     AISA_PATH,
@@ -30,6 +31,7 @@ __all__ = [
     "Api",
     "ApiKind",
     "Credentials",
+    "NamedAccount",
     "Settings",
     "is_loopback",
 ]

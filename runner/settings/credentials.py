@@ -48,6 +48,14 @@ class Credentials:
 SIMULATED: Final = Credentials("simulated-login", "simulated-password")
 """For ``--api sim``: no account of anybody's."""
 
+
+def simulated(account: str | None) -> Credentials:
+    """The same for each of several accounts."""
+    if account is None:
+        return SIMULATED
+    return Credentials(f"simulated-{account}", SIMULATED.password)
+
+
 SIMULATED_AISA_KEY: Final = "sk-aisa-simulated"
 """The same for AIsa's side of the simulator."""
 
@@ -70,7 +78,7 @@ def find_credentials(sources: Sources) -> Found:
     login = sources.find("login")
     if login is None:
         faults.append("there is no login: DATAFORSEO_LOGIN is not set")
-    elif fault := _login_fault(login.value):
+    elif fault := login_fault(login.value):
         faults.append(f"the login from {login.origin} {fault}")
     password = _read(_PASSWORD, sources, faults, warnings)
     return Found(
@@ -121,32 +129,43 @@ _AISA_KEY: Final = _Secret("aisa_api_key", "AIsa key", "AISA_API_KEY")
 
 def _read(secret: _Secret, sources: Sources, faults: list[str], warnings: list[str]) -> str | None:
     direct, file = sources.find(secret.key), sources.find(f"{secret.key}_file")
+    return read_secret(secret.what, secret.variable, direct, file, sources, faults, warnings)
+
+
+def read_secret(
+    what: str,
+    variable: str,
+    direct: Given | None,
+    file: Given | None,
+    sources: Sources,
+    faults: list[str],
+    warnings: list[str],
+) -> str | None:
+    """The secret *what* itself, or from its file; what is wrong with it is added to *faults*.
+
+    *variable* is the one to name where there is none.
+    """
     if direct and file and file.variable:
-        faults.append(
-            f"{secret.variable} and {secret.variable}_FILE are both set; unset one of them"
-        )
+        faults.append(f"{variable} and {variable}_FILE are both set; unset one of them")
     if direct is not None:
         text = str(direct.value)
         if not _sendable(text):
-            faults.append(f"the {secret.what} from {direct.origin} has control characters")
+            faults.append(f"the {what} from {direct.origin} has control characters")
         return text
     if file is None:
-        faults.append(
-            f"there is no {secret.what}: neither {secret.variable} nor {secret.variable}_FILE "
-            "is set"
-        )
+        faults.append(f"there is no {what}: neither {variable} nor {variable}_FILE is set")
         return None
-    return _read_file(secret, sources, file, faults, warnings)
+    return _read_file(what, sources, file, faults, warnings)
 
 
 def _read_file(
-    secret: _Secret, sources: Sources, file: Given, faults: list[str], warnings: list[str]
+    what: str, sources: Sources, file: Given, faults: list[str], warnings: list[str]
 ) -> str | None:
     path = sources.expand(file)
     if path is None:
-        faults.append(f"the {secret.what} file from {file.origin} is not a path")
+        faults.append(f"the {what} file from {file.origin} is not a path")
         return None
-    where = f"the {secret.what} file {path} ({file.origin})"
+    where = f"the {what} file {path} ({file.origin})"
     try:
         content, mode = _head(path)
         # An editor or `echo` ends the file with a line end that is not part of the secret.
@@ -160,7 +179,7 @@ def _read_file(
     if stat.S_ISREG(mode) and mode & stat.S_IROTH:
         warnings.append(f"{where} can be read by everybody on this machine; chmod 600 {path}")
     if not text or len(content) > _LARGEST_FILE or not _sendable(text):
-        faults.append(f"{where} must hold one line, the {secret.what}, and nothing else")
+        faults.append(f"{where} must hold one line, the {what}, and nothing else")
         return None
     return text
 
@@ -171,7 +190,8 @@ def _head(path: Path) -> tuple[bytes, int]:
         return file.read(_LARGEST_FILE + 1), os.fstat(file.fileno()).st_mode
 
 
-def _login_fault(login: object) -> str:
+def login_fault(login: object) -> str:
+    """Why *login* cannot be sent; empty if it can."""
     if not isinstance(login, str) or not login.strip():
         return "is not a text"
     if ":" in login:

@@ -33,6 +33,8 @@ def secrets_of(dsn: str) -> frozenset[str]:
     """Every part of *dsn* that no output may show."""
     hidden = {dsn}
     if parts := _split(dsn):
+        # Else the store could not be named at all where no password stands in its address.
+        hidden = set() if dsn == shown_address(dsn) else hidden
         login = parts.netloc.rpartition("@")[0]
         written = [login.partition(":")[2], *parse_qs(parts.query).get("password", ())]
         hidden.update(text for word in written for text in (word, unquote(word)) if text)

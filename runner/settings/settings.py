@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from runner.errors import CredentialsRefused, WrongInput
+from runner.settings.accounts import NamedAccount, find_accounts, variables_of
 from runner.settings.credentials import (
-    SIMULATED,
     SIMULATED_AISA_KEY,
     Credentials,
     Found,
     FoundKey,
     find_aisa_key,
     find_credentials,
+    simulated,
     worth_hiding,
 )
 from runner.settings.endpoint import (
@@ -40,6 +41,8 @@ POST_TIMEOUT_SECONDS: Final = (0.01, 3600.0)
 
 SETTLE_SECONDS: Final = (0.01, 86_400.0)
 """Bounds of the wait before a doubtful post may be called absent; tests shrink it."""
+
+_VARIABLES: Final = ("DATAFORSEO_LOGIN", "DATAFORSEO_PASSWORD", "DATAFORSEO_PASSWORD_FILE")
 
 _ON: Final = ("1", "true", "yes", "on")
 _OFF: Final = ("0", "false", "no", "off")
@@ -75,6 +78,10 @@ class Settings:
     """Where the API delivers answers by itself, if anywhere."""
     found: Found = field(default_factory=Found, repr=False)
     found_aisa: FoundKey = field(default_factory=FoundKey, repr=False)
+    accounts: tuple[NamedAccount, ...] = ()
+    """Those of ``[accounts]``; none where there is one login."""
+    account: str | None = None
+    """Which of them these settings are for (``each_account``); None: all, or the only one."""
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,17 +114,22 @@ class Settings:
         host_id = reader.get("host_id", _host_id, default=None)
         receiving, wrong = find_receiving(sources)
         reader.add_wrong(wrong)
+        accounts, wrong = find_accounts(
+            sources, api=api, allow_http=allow_http, whole=_whole(CALLS_PER_MINUTE)
+        )
+        reader.add_wrong(wrong)
         reader.raise_if_wrong()
         found = find_credentials(sources)
         found_aisa = find_aisa_key(sources)
         for key in (
             *("login", "password", "password_file", "aisa_api_key", "aisa_api_key_file"),
-            *("public_url", "secret", "secret_previous"),
+            *("public_url", "secret", "secret_previous", "accounts"),
         ):
             reader.note_origin(key)
         warnings = [
-            *sources.misspelt(),
-            *found.warnings,
+            *sources.misspelt([each for a in accounts for each in variables_of(a.name)]),
+            *(found.warnings if not accounts else ()),
+            *(each for account in accounts for each in account.found.warnings),
             *found_aisa.warnings,
             *receiving.warnings,
         ]
@@ -140,7 +152,28 @@ class Settings:
             warnings=tuple(warnings),
             found=found,
             found_aisa=found_aisa,
+            accounts=accounts,
             origins=reader.origins,
+        )
+
+    def each_account(self) -> tuple[Self, ...]:
+        """These settings as they hold for each account at DataForSEO, in the order of the file."""
+        if not self.accounts or self.account is not None:
+            return (self,)
+        # What a flag says it says of all of them.
+        own_urls, own_pace = (
+            not self.origin(key).endswith("(flag)") for key in ("api", "calls_per_minute")
+        )
+        return tuple(
+            replace(
+                self,
+                account=each.name,
+                found=each.found,
+                api=(each.api if own_urls else None) or self.api,
+                calls_per_minute=(each.calls_per_minute if own_pace else None)
+                or self.calls_per_minute,
+            )
+            for each in self.accounts
         )
 
     @property
@@ -168,21 +201,28 @@ class Settings:
             raise KeyError(name)
         return self.origins.get(name, "default")
 
+    def of_account(self, name: str | None) -> Self:
+        """The same for the account *name* alone; as they are where there is none of that name."""
+        return next((each for each in self.each_account() if each.account == name), self)
+
     def credentials(self) -> Credentials:
         """Login and password for the API that is called; made-up ones for the simulator inside.
 
         Raises:
             CredentialsRefused: one is missing or cannot be used; the message names the variables.
         """
+        if self.accounts and self.account is None:
+            return self.each_account()[0].credentials()
         if self.api.kind is ApiKind.SIM:
-            return SIMULATED
+            return simulated(self.account)
         login, password = self.found.login, self.found.password
         if self.found.faults or login is None or password is None:
+            variable, _, file = variables_of(self.account) if self.account else _VARIABLES
             raise CredentialsRefused(
                 "the API cannot be called without login and password",
                 where="the settings; nothing was sent",
                 why="; ".join(self.found.faults) or "neither was given",
-                how="export DATAFORSEO_LOGIN=… DATAFORSEO_PASSWORD_FILE=…",
+                how=f"export {variable}=… {file}=…",
             )
         return Credentials(login, password)
 
@@ -217,6 +257,7 @@ class Settings:
         hidden = secrets_of(self.server) if self.server else frozenset()
         login, password = self.found.login or "", self.found.password
         others = self.found_aisa.secrets() | self.receiving.secrets()
+        others = others.union(*(each.secrets() for each in self.accounts))
         if not password:
             return hidden | frozenset(others | ({login} if worth_hiding(login) else set()))
         return hidden | frozenset(others | Credentials(login, password).secrets())

@@ -10,7 +10,7 @@ file's own reader says so; it is not read here.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,6 +54,7 @@ NAMES: Final = (
         "or name a file with aisa_api_key_file",
     ),
     Name("aisa_api_key_file", ("AISA_API_KEY_FILE",)),
+    Name("accounts"),
     Name("store", ("RUNNER_STORE",), flag=True),
     Name("calls_per_minute", ("RUNNER_CALLS_PER_MINUTE",), flag=True),
     Name("post_timeout_seconds", ("RUNNER_POST_TIMEOUT_SECONDS",), flag=True),
@@ -131,6 +132,8 @@ class Sources:
     flags: Mapping[str, object] = field(repr=False)
     file: Mapping[str, Given] = field(repr=False)
     wrong: tuple[Wrong, ...]
+    places: Mapping[tuple[str, ...], tuple[int, int]] = field(default_factory=dict, repr=False)
+    """Line and column of each key of runner.toml, those in tables too."""
 
     @classmethod
     def read(cls, *, environ: Mapping[str, str], flags: Mapping[str, object], folder: Path) -> Self:
@@ -146,9 +149,10 @@ class Sources:
         workspace = _workspace(start)
         given: dict[str, Given] = {}
         wrong: list[Wrong] = []
+        places: dict[tuple[str, ...], tuple[int, int]] = {}
         if workspace is not None:
-            given, wrong = _read_file(workspace / FILE_NAME)
-        return cls(start, workspace or start, environ, flags, given, tuple(wrong))
+            given, wrong, places = _read_file(workspace / FILE_NAME)
+        return cls(start, workspace or start, environ, flags, given, tuple(wrong), places)
 
     def find(self, key: str) -> Given | None:
         """The value of *key* from the place that counts most; None if nobody gave one."""
@@ -159,6 +163,12 @@ class Sources:
             if self.environ.get(variable):
                 return Given(self.environ[variable], f"{variable} (environment)", variable=variable)
         return self.file.get(key)
+
+    def place_of(self, *key: str) -> tuple[str, int, int] | None:
+        """Path, line and column of a key of runner.toml; None if it is written otherwise than one
+        a line under its header."""
+        place = self.places.get(key)
+        return None if place is None else (str(self.workspace / FILE_NAME), *place)
 
     def base_of(self, given: Given) -> Path:
         """What a relative path is relative to: the folder of the file it stands in, if any."""
@@ -174,11 +184,12 @@ class Sources:
             text = home + str(text)[1:]
         return self.base_of(given) / text
 
-    def misspelt(self) -> list[str]:
-        """A sentence for each variable that looks like one of ours but is not."""
+    def misspelt(self, others: Collection[str] = ()) -> list[str]:
+        """A sentence for each variable that looks like one of ours but is not, nor one of the
+        *others* that are used."""
         ours = (name for name in self.environ if name.startswith(_PREFIXES))
         sentences = []
-        for name in sorted(set(ours) - set(_VARIABLES)):
+        for name in sorted(set(ours) - set(_VARIABLES) - set(others)):
             # Near only: CI systems set RUNNER_ variables of their own.
             near = get_close_matches(name, _VARIABLES, n=1, cutoff=0.87)
             if near and name.isprintable():
@@ -210,30 +221,33 @@ def _workspace(start: Path) -> Path | None:
     return None
 
 
-def _read_file(path: Path) -> tuple[dict[str, Given], list[Wrong]]:
+_Places = dict[tuple[str, ...], tuple[int, int]]
+
+
+def _read_file(path: Path) -> tuple[dict[str, Given], list[Wrong], _Places]:
     label = FILE_NAME
     try:
         text = path.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
     except OSError as error:
-        return {}, [Wrong(str(path), f"cannot be read: {error.strerror or error}")]
+        return {}, [Wrong(str(path), f"cannot be read: {error.strerror or error}")], {}
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        return {}, [_wrong_at(path, (line, 1), "is not UTF-8")]
+        return {}, [_wrong_at(path, (line, 1), "is not UTF-8")], {}
     except tomllib.TOMLDecodeError as error:
         place, message = _toml_error(str(error), text)
-        return {}, [_wrong_at(path, place, message)]
+        return {}, [_wrong_at(path, place, message)], {}
     places = _places(text)
     given: dict[str, Given] = {}
     wrong: list[Wrong] = []
     for key, value in values.items():
-        line, column = places.get(key, (1, 1))
+        line, column = places.get((key,), (1, 1))
         refused = _refused_in_file(key)
         if refused:
             wrong.append(_wrong_at(path, (line, column), refused))
         else:
             given[key] = Given(value, f"{label}:{line}:{column}", (str(path), line, column))
-    return given, wrong
+    return given, wrong, places
 
 
 def _wrong_at(path: Path, place: tuple[int, int], message: str) -> Wrong:
@@ -255,6 +269,7 @@ def _refused_in_file(key: str) -> str:
 
 _TOML_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _KEY_ON_LINE: Final = re.compile(r"""\s*\[{0,2}\s*["']?([^\s"'=.\[\]]+)["']?\s*[=.\]]""")
+_HEADER: Final = re.compile(r"\s*\[{1,2}([^\[\]]+)\]")
 
 
 def _toml_error(text: str, source: str) -> tuple[tuple[int, int], str]:
@@ -265,10 +280,20 @@ def _toml_error(text: str, source: str) -> tuple[tuple[int, int], str]:
     return (source.count("\n") + 1, 1), message
 
 
-def _places(text: str) -> dict[str, tuple[int, int]]:
+def _places(text: str) -> _Places:
     """Line and column, from 1, of each key at the start of a line; the first one counts."""
-    places: dict[str, tuple[int, int]] = {}
+    places: _Places = {}
+    table: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), 1):
-        if found := _KEY_ON_LINE.match(line):
-            places.setdefault(found[1], (number, found.start(1) + 1))
+        found = _KEY_ON_LINE.match(line)
+        if found is None:
+            continue
+        place = (number, found.start(1) + 1)
+        header = _HEADER.match(line)
+        if header is None:
+            places.setdefault((*table, found[1]), place)
+        else:
+            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            for depth in range(1, len(table) + 1):
+                places.setdefault(table[:depth], place)
     return places

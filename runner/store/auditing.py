@@ -76,8 +76,11 @@ class Auditing(Protocol):
         """Some of the tasks accepted in that time of the API's, from the task number *after* on,
         and the number to go on after; None at the end."""
 
-    async def extra_expected(self, start: datetime, end: datetime) -> list[Expected]:
-        """Tasks at the API beside those of the attempts, posted in that time of the API's."""
+    async def extra_expected(
+        self, start: datetime, end: datetime, *, account: int | None = None
+    ) -> list[Expected]:
+        """Tasks at the API, or at *account* there, beside those of the attempts, posted in that
+        time of the API's."""
 
     async def last_audit(self, account: int) -> Audit | None:
         """The newest one."""
@@ -85,11 +88,23 @@ class Auditing(Protocol):
     async def note_audit(self, account: int, audit: Audit, *, now: datetime) -> None:
         """Remember it, so that the next start of the day does not repeat it."""
 
-    async def sum_up(self, kind: IncidentKind, message: str, *, amount: int, now: datetime) -> bool:
-        """Tell of many differences in one open incident; False if there was one, now renewed."""
+    async def sum_up(
+        self,
+        kind: IncidentKind,
+        message: str,
+        *,
+        amount: int,
+        now: datetime,
+        account: int | None = None,
+    ) -> bool:
+        """Tell of many differences, in *account*, in one open incident; False if there was one,
+        now renewed."""
 
-    async def extras_due(self, limit: int, *, now: datetime) -> list[Posted]:
-        """Tasks beside those of the attempts whose answers are to be asked for."""
+    async def extras_due(
+        self, limit: int, *, now: datetime, account: int | None = None
+    ) -> list[Posted]:
+        """Tasks beside those of the attempts whose answers are to be asked for, or those in
+        *account*."""
 
     async def book_extra(self, remote_id: str, ending: Ending, *, now: datetime) -> None:
         """Book what asking for one came to: its answer is kept, its cost is the incident's."""

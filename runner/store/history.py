@@ -41,6 +41,8 @@ class Spent:
     charged: int
     out: int
     """Advances of tasks that the API has taken and not answered yet."""
+    held: int = 0
+    """Reserved or at risk: may still be charged, or come back."""
 
 
 class History(Protocol):
@@ -52,8 +54,8 @@ class History(Protocol):
     async def first_requests(self, run: int, limit: int) -> list[FirstRequest]:
         """The first requests that would be posted, each of another row."""
 
-    async def spent(self) -> Spent:
-        """Of the whole store."""
+    async def spent(self, *, account: int | None = None) -> Spent:
+        """Of the whole store, or of *account* alone."""
 
     async def spent_on(self, job: str, day: int) -> int:
         """What attempts of *job* begun on *day* (days since 1970, UTC) cost or may cost."""

@@ -85,18 +85,23 @@ class Inbox(Protocol):
         Durable when it returns.
         """
 
-    async def letters(self, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
+    async def letters(
+        self, *, after: int, limit: int, most_bytes: int, account: int | None = None
+    ) -> list[Letter]:
         """The next deliveries behind the one numbered *after*, oldest first.
 
         As many as their bodies fit into *most_bytes*, but at least one, and at most *limit*.
+        *account*: only what is about attempts that it was asked with, or about none.
         """
 
     async def drop_letters(self, letters: Sequence[int]) -> None:
         """Forget these; nothing is to be booked of them."""
 
-    async def undelivered(self, limit: int, *, now: datetime) -> list[Undelivered]:
-        """Tasks posted with a postback that the ready list has shown for a while: each once, for
-        they count as asked to be sent again from here on."""
+    async def undelivered(
+        self, limit: int, *, now: datetime, account: int | None = None
+    ) -> list[Undelivered]:
+        """Tasks posted with a postback, or those of *account*, that the ready list has shown for a
+        while: each once, for they count as asked to be sent again from here on."""
 
     async def gauges(self) -> Gauges:
         """Counts and sums; costs the same however many tasks there are."""

@@ -114,6 +114,8 @@ class AttemptDetail:
     result: ResultDetail | None
     reply_bytes: int | None
     """Size of the raw reply as stored; None if none is."""
+    account: str | None = None
+    """What the account is called that it was asked with; None for the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

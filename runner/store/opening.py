@@ -25,6 +25,22 @@ async def open_store(place: Path | str, *, clock: Clock) -> AsyncIterator[AnySto
 
     Raises:
         StoreBroken: too new, edited, not reached, or not to be opened.
+        WrongInput: *place* is an address that cannot be read, the extra is not installed, or the
+            store went on elsewhere.
+    """
+    async with open_left_store(place, clock=clock) as store:
+        moved_to = await store.moved_to()
+        if moved_to is not None:
+            raise gone_elsewhere(moved_to)
+        yield store
+
+
+@asynccontextmanager
+async def open_left_store(place: Path | str, *, clock: Clock) -> AsyncIterator[AnyStore]:
+    """The same, though the store may have gone on elsewhere.
+
+    Raises:
+        StoreBroken: too new, edited, not reached, or not to be opened.
         WrongInput: *place* is an address that cannot be read, or the extra is not installed.
     """
     if isinstance(place, Path):
@@ -57,6 +73,16 @@ async def open_store_to_look(
 
     async with postgres.open_store_to_look(place, clock=clock) as server:
         yield server
+
+
+def gone_elsewhere(place: str) -> WrongInput:
+    """The store was copied to *place*, and what was left must not go on."""
+    return WrongInput(
+        f"this store was moved to {place}",
+        why="what is still to be posted would be posted, and paid, by both",
+        how="that store, named with --store or RUNNER_STORE; only where nothing uses it any more,"
+        " this one again after: runner db claim",
+    )
 
 
 def check_installed() -> None:

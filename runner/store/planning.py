@@ -36,10 +36,17 @@ class Planning(Protocol):
         """Keep *curves*; others stay as they are."""
 
     async def hasten(
-        self, limit: int, *, older: Mapping[Kind, datetime], now: datetime, again: bool = False
+        self,
+        limit: int,
+        *,
+        older: Mapping[Kind, datetime],
+        now: datetime,
+        again: bool = False,
+        account: int | None = None,
     ) -> int:
         """Make up to *limit* posted tasks due that wait for a list or an age; returns how many.
 
         Of each kind those posted at or before the moment in *older*, the oldest first. Only those
         never asked for, or with *again* only the others, and none that the API delivers by itself.
+        *account*: only those that were posted with it.
         """

@@ -11,11 +11,14 @@ from typing import Protocol
 
 from runner.lifecycle import State
 from runner.rows import Attempt, Batch, InputRow
+from runner.store.accounts import Accounts
 from runner.store.auditing import Auditing
+from runner.store.care import Care
 from runner.store.control import Control
 from runner.store.history import History
 from runner.store.inbox import Inbox
 from runner.store.listing import Listing, Selection
+from runner.store.pacing import Pacing
 from runner.store.planning import Planning
 from runner.store.reconciling import Reconciling
 from runner.store.recovering import Recovering
@@ -35,41 +38,29 @@ from runner.store.values import (
     Run,
     RunStatus,
 )
+from runner.store.workers import Workers
 from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
 
 
 class TaskStore(
+    Accounts,
     Listing,
     Control,
     Reconciling,
     Resolving,
     Auditing,
+    Care,
     Recovering,
     History,
     Inbox,
     Planning,
+    Pacing,
+    Workers,
     Protocol,
 ):
     """The queue: the only memory that survives the process."""
 
     # -- whose store it is -------------------------------------------------------------------
-
-    async def bind_account(self, *, gateway: str, base_url: str, login: str) -> int:
-        """The account's id; the first start binds the store to it.
-
-        Raises:
-            WrongInput: the store belongs to another base URL or login.
-        """
-
-    async def begin_worker(self, *, now: datetime) -> int:
-        """Register this engine process, which must hold the engine's lock; returns its worker id.
-
-        Tasks that a dead worker left in ``posting`` become ``unknown``, Live ones
-        ``failed(answer_lost)`` or, where their run says so, ``pending``; its leases end.
-        """
-
-    async def end_worker(self, worker: int, *, now: datetime) -> None:
-        """Note a clean end."""
 
     # -- runs and loading --------------------------------------------------------------------
 
@@ -123,15 +114,25 @@ class TaskStore(
     # -- posting -----------------------------------------------------------------------------
 
     async def targets_to_post(
-        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+        self,
+        run: int,
+        *,
+        now: datetime,
+        method: Method = Method.STANDARD,
+        account: int | None = None,
     ) -> list[tuple[int, Endpoint]]:
-        """Targets of the run asked by *method*, with a pending task due at *now*."""
+        """Targets of the run asked by *method*, with a pending task due at *now*.
 
-    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
+        *account*: only those that may be asked with it.
+        """
+
+    async def waiting_to_post(
+        self, run: int, *, now: datetime, account: int | None = None
+    ) -> Mapping[Endpoint, datetime]:
         """The endpoints that pending tasks of the run wait for, and when the next of each is due.
 
         None while the run is paused or being loaded; tasks that wait for a person or for another
-        task are left out.
+        task are left out, and with *account* those that are not to be posted with it.
         """
 
     async def begin_batch(
@@ -149,7 +150,8 @@ class TaskStore(
         postback: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
-        """Write the intent to post up to *limit* due tasks of one target.
+        """Write the intent to post up to *limit* due tasks of one target with *account*; none of
+        a target that is another one's.
 
         Durable when it returns: a batch row, an attempt with its tag for each task, the tasks in
         ``posting``, the money reserved. Only then may the request leave. *seal* makes the body and
@@ -199,16 +201,24 @@ class TaskStore(
 
     # -- collecting --------------------------------------------------------------------------
 
-    async def waiting_providers(self) -> list[Provider]:
-        """Whose tasks wait at the API."""
+    async def waiting_providers(self, *, account: int | None = None) -> list[Provider]:
+        """Whose tasks wait at the API, or only at *account* there."""
 
     async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
         """The ready list shows these: ask for them now. Returns how many it newly made due."""
 
     async def take_posted(
-        self, limit: int, *, worker: int, now: datetime, lease: timedelta
+        self,
+        limit: int,
+        *,
+        worker: int,
+        now: datetime,
+        lease: timedelta,
+        account: int | None = None,
     ) -> list[Posted]:
-        """Lease up to *limit* posted tasks that are due to be asked for, ready ones first."""
+        """Lease up to *limit* posted tasks that are due to be asked for, ready ones first; only
+        those that were posted with *account*, if one is named.
+        """
 
     async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
         """Our clock was set back by *step*, or, for 0, may have been before this start: bring due
@@ -227,24 +237,19 @@ class TaskStore(
         for one task the first counts, and any goes before "still running".
         """
 
-    async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
+    async def trust_ready_list(
+        self, trusted: bool, *, now: datetime, account: int | None = None
+    ) -> None:
         """Move due times of posted tasks: to the checkpoints while it is trusted, else nearer.
 
-        Tasks posted later follow it; a new worker starts without trust.
+        Tasks posted later follow it; a new worker starts without trust. *account*: whose list it
+        is; None: all of them.
         """
 
     # -- the person --------------------------------------------------------------------------
 
     async def retry(self, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
         """Put unsuccessful tasks back to pending; returns how many. *dry* only counts."""
-
-    # -- pacing ------------------------------------------------------------------------------
-
-    async def recent_calls(self, account: int, kind: str, *, since: datetime) -> list[datetime]:
-        """When calls of *kind* were made, oldest first."""
-
-    async def note_call(self, account: int, kind: str, *, at: datetime) -> None:
-        """Remember a call of *kind*; calls older than two minutes before it are forgotten."""
 
     # -- looking -----------------------------------------------------------------------------
 
@@ -266,7 +271,7 @@ class TaskStore(
     async def cost(
         self, *, by: str | None, run: int | None = None
     ) -> tuple[CostLine, list[CostLine]]:
-        """Totals, and lines by ``run``, ``job``, ``provider``, ``model`` or ``day``.
+        """Totals, and lines by ``run``, ``job``, ``provider``, ``model``, ``account`` or ``day``.
 
         The lines' money sums to the totals'; a task asked on two days counts in both.
         """

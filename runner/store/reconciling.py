@@ -29,6 +29,8 @@ class Doubt:
     endpoint: Endpoint
     worker: int
     """Of whose life it was."""
+    alive: bool
+    """Whether that worker is still at work, as far as is known."""
     intended_at: datetime
     deadline: datetime
     intended_api: datetime | None
@@ -122,6 +124,8 @@ class NewIncident:
     attempt: int | None = None
     remote_id: str | None = None
     tag: str | None = None
+    account: int | None = None
+    """Where it was found, if that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +149,10 @@ class Breach:
 class Reconciling(Protocol):
     """The verbs of the reconciler. All that change tasks touch only what is still in doubt."""
 
-    async def doubts(self) -> list[Doubt]:
-        """Batches with attempts in doubt, oldest first; reads only tasks in doubt."""
+    async def doubts(self, *, account: int | None = None) -> list[Doubt]:
+        """Batches with attempts in doubt, oldest first, or those of *account*; reads only tasks in
+        doubt.
+        """
 
     async def note_times(self, times: Sequence[Times]) -> None:
         """Remember how far the waits have come."""
@@ -154,8 +160,10 @@ class Reconciling(Protocol):
     async def note_scan(self, account: int, scan: Scan, *, now: datetime) -> None:
         """Remember a complete listing."""
 
-    async def found(self, sightings: Sequence[Sighting], *, now: datetime) -> Found:
-        """Book what was seen at the API.
+    async def found(
+        self, sightings: Sequence[Sighting], *, now: datetime, account: int | None = None
+    ) -> Found:
+        """Book what was seen at the API; *account*: in which.
 
         A doubtful, quarantined or put-back task whose tag is seen is posted from now on. A second
         id for a tag, an id for an attempt that has ended otherwise, and a tag of this store's that

@@ -1,5 +1,6 @@
 """What the store knows of its own past: copied, claimed, put back, killed again and again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,15 +34,17 @@ class Unlisted:
 class Recovering(Protocol):
     """The verbs of a start that cannot take the store at its word."""
 
-    async def unlisted(self) -> Unlisted | None:
-        """Why and from when to list before the first post; None if there is no reason to."""
+    async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
+        """Why and from when to list before the first post; None if there is no reason to, or none
+        to list *account*, which was listed."""
 
-    async def note_listing(self, *, at: datetime) -> None:
+    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
         """Remember the API's time of the first listing, unless an earlier one is known."""
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         """Tasks that were loaded since an orphan of theirs was found are posted under its id, and
         its incident is closed; returns how many."""
 
-    async def listed(self) -> None:
-        """All that was posted in this store's name is known: posting may begin."""
+    async def listed(self, *, account: int | None = None, among: Collection[int] = ()) -> None:
+        """All that was posted in this store's name, or with *account*, is known: once that holds
+        for all *among* which it is, posting may begin."""

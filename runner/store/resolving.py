@@ -30,6 +30,8 @@ class Held:
     endpoint: Endpoint
     at_risk: int
     """Nano-dollars that it may have cost."""
+    account: str | None = None
+    """What the account is called that it was posted with; None for the only one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ class StoreUnwritable(RunnerError):
     """The transaction could not be saved (disk full, locked, I/O error); it can be tried again."""
 
     exit_code = Exit.TRY_LATER
+    perhaps_saved = False
+    """Whether it may have been saved all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class Balance:
     stated: int | None
     """None: it does not say."""
     charged: int
-    """Of all tasks of the store, in the end."""
+    """Of all tasks of the account, in the end."""
     out: int
     """Advances of tasks not answered yet: *stated* is without them."""
 

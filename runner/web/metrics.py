@@ -1,12 +1,15 @@
 """What a monitor reads: counts and sums in Prometheus' text format (version 0.0.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from runner.money import exact
+from runner.store.care import Health
 from runner.store.inbox import Gauges
+from runner.store.pacing import Rate
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 
@@ -25,9 +28,19 @@ class Counts:
     """Sent away for want of room or of a store that can be written: 503."""
 
 
-def metrics_text(counts: Counts, gauges: Gauges, *, calls: int | None, now: datetime) -> str:
-    """All metrics; *calls* are those of an engine in this process, None if there is none."""
-    return "".join(f"{line}\n" for line in _lines(counts, gauges, calls, now))
+def metrics_text(
+    counts: Counts,
+    gauges: Gauges,
+    health: Health,
+    *,
+    rates: Sequence[Rate] = (),
+    calls: int | None,
+    now: datetime,
+) -> str:
+    """All metrics; *calls* are those of an engine in this process, None if there is none. *rates*:
+    where many hosts share the limit of an account."""
+    lines = chain(_lines(counts, gauges, calls, now), _of_the_store(health, now), _shared(rates))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(counts: Counts, gauges: Gauges, calls: int | None, now: datetime) -> Iterator[str]:
@@ -58,6 +71,41 @@ def _lines(counts: Counts, gauges: Gauges, calls: int | None, now: datetime) -> 
     ):
         age_s = 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
         yield f'runner_oldest_seconds{{what="{name}"}} {age_s:.3f}'
+
+
+def _shared(rates: Sequence[Rate]) -> Iterator[str]:
+    if not rates:
+        return
+    name = "runner_account_calls_total"
+    yield from _head(name, "counter", "Calls that were given out to all hosts.")
+    for rate in rates:
+        yield f'{name}{{account="{rate.account}"}} {rate.granted}'
+    name = "runner_account_calls_per_minute"
+    yield from _head(name, "gauge", "What all hosts together may use.")
+    for rate in rates:
+        yield f'{name}{{account="{rate.account}"}} {rate.per_minute}'
+
+
+def _of_the_store(health: Health, now: datetime) -> Iterator[str]:
+    yield from _head("runner_store_bytes", "gauge", "Size of the store.")
+    yield f"runner_store_bytes {health.bytes}"
+    yield from _head("runner_store_warnings", "gauge", "What runner workers warns of.")
+    yield f"runner_store_warnings {len(list(health.warnings()))}"
+    if health.oldest_transaction is not None:
+        name = "runner_store_oldest_transaction_seconds"
+        yield from _head(name, "gauge", "For how long the oldest transaction has been open.")
+        yield f"{name} {health.oldest_transaction.total_seconds():.3f}"
+    if not health.tables:
+        return
+    yield from _head("runner_store_rows", "gauge", "Rows of what is rewritten most, estimated.")
+    for each in health.tables:
+        yield f'runner_store_rows{{table="{each.name}",kind="live"}} {each.live}'
+        yield f'runner_store_rows{{table="{each.name}",kind="dead"}} {each.dead}'
+    yield from _head("runner_store_vacuumed_seconds", "gauge", "Time since the last vacuum.")
+    for each in health.tables:
+        if each.vacuumed_at is not None:
+            age_s = max(0.0, (now - each.vacuumed_at).total_seconds())
+            yield f'runner_store_vacuumed_seconds{{table="{each.name}"}} {age_s:.0f}'
 
 
 def _head(name: str, kind: str, text: str) -> Iterator[str]:

@@ -25,7 +25,9 @@ from aiohttp import web
 from runner.clock import Clock
 from runner.errors import RunnerError, WrongInput, reason_of
 from runner.postbacks import PATH, is_signed
-from runner.store.inbox import Delivery, Inbox
+from runner.store.care import Watched
+from runner.store.inbox import Delivery
+from runner.store.pacing import SharedPacing
 from runner.task import RemoteId, Tag
 from runner.web.listen import Listen
 from runner.web.mailbox import Mailbox, NotKept, Overloaded
@@ -77,7 +79,7 @@ class Receiver:
 
     def __init__(
         self,
-        store: Inbox,
+        store: Watched,
         listen: Listen,
         *,
         secrets: tuple[str, ...],
@@ -273,11 +275,16 @@ class Receiver:
             return _closing(404)
         try:
             gauges = await self._store.gauges()
+            health = await self._store.health()
+            store = self._store
+            rates = await store.account_rates() if isinstance(store, SharedPacing) else []
         except RunnerError:
             return web.Response(status=503, text="the store cannot be read\n")
         text = metrics_text(
             self.counts,
             gauges,
+            health,
+            rates=rates,
             calls=self._calls() if self._calls else None,
             now=self._clock.now(),
         )

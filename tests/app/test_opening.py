@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from runner.api.calls import CallKind
-from runner.app.opening import Turn
+from runner.app.turns import Turn
 from runner.pacing import Pacer
 from runner.pipeline.engine import Signals
 from runner.store.sqlite.store import open_store
@@ -52,7 +52,7 @@ async def test_a_full_disk_does_not_lift_the_limit(tmp_path: Path, clock: Manual
     """What cannot be noted in the store is known all the same, and no stage fails for it."""
     async with open_store(tmp_path / "runner.db", clock=clock) as store:
         account = await store.bind_account(gateway="dataforseo", base_url="x", login="me")
-        disk = FullDisk(store, "note_call", "recent_calls")
+        disk = FullDisk(store, "take_slot")
         signals = Signals()
         turn = Turn(disk, account, Pacer(100_000, clock), signals, clock)
         moments = await take(turn, clock, CallKind.USER_DATA, 12)

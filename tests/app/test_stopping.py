@@ -177,7 +177,7 @@ async def test_a_disk_that_is_full_before_the_intent_sends_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F21: it waits for space as long as it was told to wait, then says why."""
-    full(monkeypatch, "begin_batch", "end_worker", "note_call")
+    full(monkeypatch, "begin_batch", "end_worker", "take_slot")
     for wait_s in (0.0, 20.0):
         summary = await place.start(place.job(3), RunOptions(export=False, wait_s=wait_s))
         assert summary.exit is Exit.NOT_FINISHED

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Final
 
 from runner.failpoints import Point
+from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Strike
 from runner.simulator.server import serve
-from tests.crash.sweep import Fate, account_of_a_moment
+from tests.crash.sweep import Fate, Kept, Means, account_of_a_moment
 from tests.support.lives import KILLED, Books, Home, books
 
 LIVE: Final = {
@@ -31,7 +32,7 @@ model = "sonar"
 """
 
 
-async def die(folder: Path, point: Point, fate: Fate) -> str | None:
+async def die(folder: Path, point: Point, fate: Fate, kept: Kept, means: Means) -> str | None:
     """Die there, start again, then pay again for what was lost; what went wrong, if anything."""
     folder.mkdir()
     (folder / "live.toml").write_text(JOB, encoding="utf-8")
@@ -40,19 +41,23 @@ async def die(folder: Path, point: Point, fate: Fate) -> str | None:
     with account_of_a_moment() as account:
         if fate.value is not None:
             account.faults.arm(Strike(fault=fate.value, call=CallKind.LIVE))
-        async with serve(account) as server:
-            home = Home(folder=folder, url=server.url)
-            code, said = await home.live("run", "live.toml", die_at=point)
-            if code != KILLED:
-                return f"never reached; the run ended with {code}: {said}"
-            code, said = await home.live("run", "live.toml")
-            first = await books(home, account.ledger.entries(account.now_ms()))
-            if code != (1 if first.states["failed"] else 0):
-                return f"the next start ended with {code}: {said}"
-            if wrong := _not_told(first):
-                return f"{wrong}. {first}"
-            await home.live("retry", "live", "--pay-again", "--yes")
-            last = await books(home, account.ledger.entries(account.now_ms()))
+        async with serve(account) as api:
+            with means.home(kept, folder, api) as home:
+                return await _die_and_pay_again(home, point, account)
+
+
+async def _die_and_pay_again(home: Home, point: Point, account: Account) -> str | None:
+    code, said = await home.live("run", "live.toml", die_at=point)
+    if code != KILLED:
+        return f"never reached; the run ended with {code}: {said}"
+    code, said = await home.live("run", "live.toml")
+    first = await books(home, account.ledger.entries(account.now_ms()))
+    if code != (1 if first.states["failed"] else 0):
+        return f"the next start ended with {code}: {said}"
+    if wrong := _not_told(first):
+        return f"{wrong}. {first}"
+    await home.live("retry", "live", "--pay-again", "--yes")
+    last = await books(home, account.ledger.entries(account.now_ms()))
     if last.states != {"completed": TASKS} or last.breaches:
         return f"lost for good: {last}"
     return None

@@ -17,8 +17,7 @@ from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.server import serve
-from runner.simulator.timing import ScaledClock
-from tests.crash.sweep import TASKS, account_of_a_moment
+from tests.crash.sweep import TASKS, Kept, Means, account_of_a_moment, pass_time
 from tests.support.commands import JOB, brands_csv
 from tests.support.lives import KILLED, Home, books
 from tests.support.waiting import until
@@ -50,20 +49,34 @@ class Place:
         assert not found.breaches
 
 
-@asynccontextmanager
-async def place(folder: Path) -> AsyncIterator[Place]:
-    """The job ``brands`` in *folder* and an account whose time the test may move."""
-    (folder / "brands.toml").write_text(JOB, encoding="utf-8")
-    (folder / "brands.csv").write_text(brands_csv(), encoding="utf-8")
-    with account_of_a_moment() as account:
-        account.clock = ScaledClock(1.0)
-        async with serve(account) as server:
-            yield Place(Home(folder=folder, url=server.url), account)
+@dataclass(frozen=True)
+class Ground:
+    """Where a test takes place."""
+
+    folder: Path
+    kept: Kept
+    means: Means
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[Place]:
+        """The job ``brands`` and the account that it asks."""
+        (self.folder / "brands.toml").write_text(JOB, encoding="utf-8")
+        (self.folder / "brands.csv").write_text(brands_csv(), encoding="utf-8")
+        with account_of_a_moment() as account:
+            async with serve(account) as api:
+                with self.means.home(self.kept, self.folder, api) as home:
+                    yield Place(home, account)
 
 
-async def test_a_retry_that_died_has_put_nothing_back(tmp_path: Path) -> None:
+@pytest.fixture(params=Kept, ids=lambda kept: kept.name.lower())
+def ground(request: pytest.FixtureRequest, tmp_path: Path, means: Means) -> Ground:
+    """Each of these tests takes place on both stores."""
+    return Ground(tmp_path, request.param, means)
+
+
+async def test_a_retry_that_died_has_put_nothing_back(ground: Ground) -> None:
     """Half a retry would ask some of the tasks in a night when nobody expects it."""
-    async with place(tmp_path) as here:
+    async with ground.prepared() as here:
         here.arm(Fault.TASK_REFUSED, times=2, match="wide feet")
         await here.ends(1, "run", "brands.toml")
         await here.killed(Point.RETRY_INSIDE, "retry", "--error", "40501")
@@ -73,9 +86,11 @@ async def test_a_retry_that_died_has_put_nothing_back(tmp_path: Path) -> None:
         await here.check_books(TASKS)
 
 
-async def test_a_pause_a_resume_and_a_cancel_that_died_have_not_happened(tmp_path: Path) -> None:
+async def test_a_pause_a_resume_and_a_cancel_that_died_have_not_happened(
+    ground: Ground,
+) -> None:
     """Whoever saw no answer gives the command again; nothing is half paused or half dropped."""
-    async with place(tmp_path) as here:
+    async with ground.prepared() as here:
         here.arm(Fault.PAYMENT_REQUIRED, times=99)
         await here.ends(4, "run", "brands.toml")
         here.account.faults.disarm()
@@ -93,9 +108,11 @@ async def test_a_pause_a_resume_and_a_cancel_that_died_have_not_happened(tmp_pat
         await here.check_books(0)
 
 
-async def test_a_decision_about_edits_that_died_asks_nothing(tmp_path: Path) -> None:
+async def test_a_decision_about_edits_that_died_asks_nothing(
+    ground: Ground,
+) -> None:
     """`--changed ask` pays for a second answer: all that was meant, or none."""
-    async with place(tmp_path) as here:
+    async with ground.prepared() as here:
         await here.ends(0, "run", "brands.toml")
         job = here.home.folder / "brands.toml"
         job.write_text(JOB.replace("0.3", "0.4"), encoding="utf-8")
@@ -110,10 +127,10 @@ async def test_a_decision_about_edits_that_died_asks_nothing(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("point", [Point.QUARANTINE_INSIDE, Point.QUARANTINED])
 async def test_a_last_verdict_that_died_is_spoken_again_and_pays_nothing(
-    tmp_path: Path, point: Point
+    ground: Ground, point: Point
 ) -> None:
     """Without a listing nothing is ever sent again, however often the process dies over it."""
-    async with place(tmp_path) as here:
+    async with ground.prepared() as here:
         here.account.change(
             replace(
                 here.account.scenario, listing=False, user_data_per_minute=99, ready_per_minute=99
@@ -125,8 +142,7 @@ async def test_a_last_verdict_that_died_is_spoken_again_and_pays_nothing(
         await until(lambda: here.home.states()["completed"] == TASKS // 2)
         first.kill()
         await first.wait()
-        assert isinstance(here.account.clock, ScaledClock)
-        here.account.clock.advance(timedelta(hours=80))
+        pass_time(here.account, timedelta(hours=80))
         here.home.forget_calls()
         await here.killed(point, "run", "brands.toml")
         half = TASKS // 2

@@ -1,4 +1,5 @@
-"""Death at every failpoint: F1 to F8 and F18, for each thing that can become of a post.
+"""Death at every failpoint: F1 to F8 and F18, for each thing that can become of a post, on both
+stores.
 
 The simulated account says what was created and what is to be paid; the next start must bring
 everything to its end without paying for any task again.
@@ -11,7 +12,9 @@ import pytest
 
 from runner.failpoints import Point
 from tests.crash.live_deaths import LIVE
-from tests.crash.sweep import Case, Fate, Wrong, sweep
+from tests.crash.sweep import Case, Fate, Means, Wrong, sweep
+
+pytestmark = pytest.mark.timeout(300)
 
 WORKER: Final = {
     Point.STORE_MIGRATING,
@@ -71,12 +74,14 @@ BY_A_PERSON: Final = {
 """In test_commands.py, as is ``QUARANTINE``."""
 
 
-def cases(points: set[Point], fate: Fate, *, before: Point | None = None) -> list[Case]:
-    return [Case(point, fate, before) for point in sorted(points)]
+def cases(
+    points: set[Point], fate: Fate, *, before: Point | None = None, held_back: bool = False
+) -> list[Case]:
+    return [Case(point, fate, before, held_back) for point in sorted(points)]
 
 
 def told(wrong: list[Wrong]) -> str:
-    return "\n\n".join(f"{case}: {said}" for case, said in wrong)
+    return "\n\n".join(f"{case}, on {kept.value}: {said}" for case, kept, said in wrong)
 
 
 def test_no_failpoint_is_left_out() -> None:
@@ -86,35 +91,39 @@ def test_no_failpoint_is_left_out() -> None:
     assert sorted(point for group in groups for point in group) == sorted(Point)
 
 
-async def test_a_death_outside_of_calls_costs_nothing(tmp_path: Path) -> None:
+async def test_a_death_outside_of_calls_costs_nothing(tmp_path: Path, means: Means) -> None:
     """Migration, engine start, loading, export: what was whole before is whole after, and the
     post of the next life that loses its answer is still told from one that was never sent."""
-    wrong = await sweep(tmp_path, cases(WORKER | LOADING | EXPORTING, Fate.ANSWER_LOST))
+    wrong = await sweep(tmp_path, cases(WORKER | LOADING | EXPORTING, Fate.ANSWER_LOST), means)
     assert not wrong, told(wrong)
 
 
 @pytest.mark.parametrize("fate", Fate)
 async def test_a_death_around_a_post_pays_nothing_twice_and_loses_nothing(
-    tmp_path: Path, fate: Fate
+    tmp_path: Path, fate: Fate, means: Means
 ) -> None:
     """F2 to F6: whatever became of the first post, and wherever its sender died."""
-    wrong = await sweep(tmp_path, cases(POSTING, fate))
+    wrong = await sweep(tmp_path, cases(POSTING, fate), means)
     assert not wrong, told(wrong)
 
 
 @pytest.mark.parametrize("fate", Fate)
-async def test_a_death_around_an_answer_loses_no_answer(tmp_path: Path, fate: Fate) -> None:
+async def test_a_death_around_an_answer_loses_no_answer(
+    tmp_path: Path, fate: Fate, means: Means
+) -> None:
     """F7: an answer that was read and not saved is read again, for nothing."""
-    wrong = await sweep(tmp_path, cases(COLLECTING, fate))
+    wrong = await sweep(tmp_path, cases(COLLECTING, fate), means)
     assert not wrong, told(wrong)
 
 
-async def test_a_death_while_a_doubt_is_decided_leaves_it_to_be_decided(tmp_path: Path) -> None:
+async def test_a_death_while_a_doubt_is_decided_leaves_it_to_be_decided(
+    tmp_path: Path, means: Means
+) -> None:
     """The reconciler may be killed, too: half a listing or half a verdict counts for nothing."""
     found = [
-        *cases(IN_DOUBT | FOUND, Fate.TAKEN, before=Point.REPLY_CAME),
+        *cases(IN_DOUBT | FOUND, Fate.TAKEN, before=Point.REPLY_CAME, held_back=True),
         *cases(IN_DOUBT | NOT_FOUND, Fate.NOT_TAKEN),
-        *cases(IN_DOUBT | FOUND, Fate.ANSWER_LOST),
+        *cases(IN_DOUBT | FOUND, Fate.ANSWER_LOST, held_back=True),
     ]
-    wrong = await sweep(tmp_path, found)
+    wrong = await sweep(tmp_path, found, means)
     assert not wrong, told(wrong)

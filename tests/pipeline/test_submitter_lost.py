@@ -194,10 +194,12 @@ async def test_a_failure_with_one_batch_does_not_cut_off_another(scene: Scene) -
     scene.strike(Fault.SLOW, seconds=0.3)
 
     class Clumsy(FullDisk):
-        async def targets_to_post(self, run: int, *, now: datetime) -> list[tuple[int, Endpoint]]:
+        async def targets_to_post(
+            self, run: int, *, now: datetime, account: int | None = None
+        ) -> list[tuple[int, Endpoint]]:
             if scene.created():
                 raise LookupError("a bug of ours")
-            return await scene.store.targets_to_post(run, now=now)
+            return await scene.store.targets_to_post(run, now=now, account=account)
 
     poster = scene.on(Clumsy(scene.store))
     await scene.engine.guarded(poster.work)

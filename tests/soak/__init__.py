@@ -1,1 +1,1 @@
-"""The soak: ``python3 -m runner.dev soak --kills 200 --seed N``."""
+"""The soak: ``python3 -m runner.dev soak --kills 200``, or ``--workers 4 --tasks 20000``."""

@@ -27,7 +27,7 @@ _A_START: Final = "5m"
 """How long each of the last starts waits: then the log of calls is emptied, and it goes on."""
 
 _OVER_72_H_S: Final = 80 * 3600
-_TIMINGS: Final = (("RUNNER_SETTLE_SECONDS", "2"), ("RUNNER_POST_TIMEOUT_SECONDS", "2"))
+TIMINGS: Final = (("RUNNER_SETTLE_SECONDS", "2"), ("RUNNER_POST_TIMEOUT_SECONDS", "2"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class Plan:
     faults: bool
     listing: bool
     minutes: float
+    workers: int = 0
+    """So many at once on one server; 0: one `run` after the other, on a file."""
 
     @property
     def rows(self) -> int:
@@ -68,9 +70,9 @@ async def soak(plan: Plan, folder: Path) -> int:
     """Kill, settle, compare; prints what came of it and returns the exit code."""
     began = time.monotonic()
     toll = Toll()
-    _write_job(folder)
+    write_job(folder)
     async with simulated(folder, seed=plan.seed, faults=plan.faults, listing=plan.listing) as api:
-        home = Home(folder=folder, url=api.url, variables=_TIMINGS)
+        home = Home(folder=folder, url=api.url, variables=TIMINGS)
         try:
             async with asyncio.timeout(plan.minutes * 60):
                 await _kill_and_kill_again(plan, home, api, toll)
@@ -82,14 +84,16 @@ async def soak(plan: Plan, folder: Path) -> int:
     return report(plan, toll, found, time.monotonic() - began)
 
 
-def _write_job(folder: Path) -> None:
+def write_job(folder: Path) -> None:
+    """The job ``soak``."""
     text = 'name = "soak"\n[input]\nfile = "soak.csv"\n[prompt]\ncolumn = "question"\n'
     for provider, model in TARGETS.items():
         text += f'[[targets]]\nprovider = "{provider}"\nmodel = "{model}"\n'
     (folder / "soak.toml").write_text(text, encoding="utf-8")
 
 
-def _write_rows(folder: Path, rows: int) -> None:
+def write_rows(folder: Path, rows: int) -> None:
+    """Its input, as far as it goes so far."""
     lines = "".join(f"What is known about number {n}?\n" for n in range(1, rows + 1))
     (folder / "soak.csv").write_text("question\n" + lines, encoding="utf-8")
 
@@ -112,7 +116,7 @@ async def _kill_and_kill_again(plan: Plan, home: Home, api: Api, toll: Toll) -> 
     random = Random(plan.seed)
     while toll.kills < plan.kills:
         # The file grows with every life, so that there is something to load and post until the end.
-        _write_rows(home.folder, max(1, plan.rows * (toll.kills + 1) // max(1, plan.kills)))
+        write_rows(home.folder, max(1, plan.rows * (toll.kills + 1) // max(1, plan.kills)))
         home.forget_calls()
         process = await home.begin("run", "soak.toml")
         talking = asyncio.create_task(process.communicate())
@@ -137,7 +141,7 @@ async def _kill_and_kill_again(plan: Plan, home: Home, api: Api, toll: Toll) -> 
 
 
 async def _let_it_end(plan: Plan, home: Home, api: Api, toll: Toll) -> None:
-    _write_rows(home.folder, plan.rows)
+    write_rows(home.folder, plan.rows)
     home.forget_calls()
     if not plan.listing:
         await _until_nothing_but_doubt(plan, home)

@@ -47,11 +47,11 @@ class Live:
         assert isinstance(batch, Batch)
         return batch
 
-    async def settle(self, batch: Batch, ending: LiveEnding) -> None:
+    async def settle(self, batch: Batch, ending: LiveEnding, *, remote_id: RemoteId = ID) -> None:
         await self.scene.store.settle_live(
             batch,
             ending,
-            remote_id=ID if isinstance(ending, Answered | RemotelyFailed) else None,
+            remote_id=remote_id if isinstance(ending, Answered | RemotelyFailed) else None,
             outcome="answered",
             code=20000,
             message=None,
@@ -201,6 +201,7 @@ async def test_the_calls_of_a_killed_process_are_lost_and_never_in_doubt(
         live = await prepared(store, clock)
         await live.resend(resend)
         await live.call()
+    clock.advance(MINUTE)
     async with open_store() as store:
         await store.begin_worker(now=clock.now())
         status = await store.status(live.scene.run.id)

@@ -1,530 +1,80 @@
-"""Whatever happens in whatever order, the store and a model in a few dicts agree.
+"""The life of a store by random steps, on both stores; on a server with two hosts at once."""
 
-The model knows each task's state, attempt and money, and which edits wait. Crashes, replies that
-come late or twice, pauses, prunes and decisions of a person are steps like any other.
-"""
-
-import asyncio
-import json
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import precondition, rule
 
-from runner.lifecycle import MOVES, State
-from runner.rows import Attempt, Batch
-from runner.store.amounts import Money
-from runner.store.control import Keep
-from runner.store.listing import Selection
-from runner.store.reconciling import Sighting
-from runner.store.values import (
-    Added,
-    Answered,
-    AttemptOver,
-    Ceiling,
-    Decision,
-    Ending,
-    Idle,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    RetryFilter,
-    StillRunning,
-)
-from runner.task import Outcome, RemoteId, Tag, TaskId
-from tests.store.places import FilePlace, Place, ServerPlace
-from tests.store.steps import (
-    ADVANCED,
-    HOUR,
-    PRICE,
-    RESERVE,
-    Scene,
-    accepted,
-    answered,
-    begin,
-    failed,
-    gone,
-    lost,
-    not_taken,
-    refused,
-    remote_id,
-    row,
-    still_running,
-)
-from tests.support.clock import ManualClock
+from runner.rows import Batch
+from runner.store.workers import OVERDUE, SILENCE
+from tests.store.life import HOW, Life
+from tests.store.places import Place, ServerPlace
+from tests.store.steps import remote_id
 from tests.support.postgres import Server
-
-HOW: Final[dict[str, Callable[[Attempt], Outcome]]] = {
-    "accepted": accepted,
-    "refused": refused,
-    "not taken": lambda attempt: not_taken(attempt, wait_s=0),
-    "lost": lost,
-}
-
-SUMS: Final = tuple(each.name for each in fields(Money))
-
-ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
-    "answered": lambda task, now: answered(task),
-    "answered dearly": lambda task, now: answered(task, 3 * RESERVE),
-    "failed, refund unseen": lambda task, now: failed(task, cost=None),
-    "failed and refunded": lambda task, now: failed(task, cost=0),
-    "failed and charged, again": lambda task, now: failed(task, cost=PRICE, again_at=now),
-    "failed, refund unseen, again": lambda task, now: failed(task, cost=None, again_at=now),
-    "gone": lambda task, now: gone(task),
-    "running": lambda task, now: still_running(task, now + HOUR),
-}
-
-ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED})
-ADOPTS: Final = frozenset({State.PENDING, State.UNKNOWN, State.QUARANTINED})
-LOST: Final = frozenset({"written_off"})
-ASKABLE: Final = frozenset({State.PENDING, State.COMPLETED, State.FAILED, State.EXPIRED})
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True, kw_only=True)
-class Known:
-    """What the model knows of one task."""
-
-    asked: int
-    """The variant of the request that is queued."""
-    state: State = State.PENDING
-    attempt: int = 0
-    tries: int = 0
-    reason: str = ""
-    input: int = 0
-    """The variant that the input has now."""
-    kept: int | None = None
-    pruned: bool = False
-    """Its request is gone: there is nothing to compare an input with, and nothing to ask again."""
-
-    @property
-    def changed(self) -> bool:
-        return not self.pruned and self.input not in (self.asked, self.kept)
-
-    @property
-    def due(self) -> bool:
-        return self.state is State.PENDING and not self.changed
-
-    def ask_again(self, *, edited: bool) -> None:
-        """Back to pending; *edited*: with the edit, if there is one."""
-        self.state, self.reason, self.tries = State.PENDING, "", 0
-        if edited and self.changed:
-            self.asked, self.kept = self.input, None
-
-
-class Life(RuleBasedStateMachine):
-    """One store, one run, one engine at a time."""
-
-    def make_place(self) -> AbstractContextManager[Place]:
-        """An empty store."""
-        return FilePlace.made()
-
-    @initialize()
-    def start(self) -> None:
-        self.clock = ManualClock()
-        self.resources = ExitStack()
-        self.place = self.resources.enter_context(self.make_place())
-        self.loop = asyncio.new_event_loop()
-        self.tasks: dict[str, Known] = {}
-        self.names: dict[TaskId, str] = {}
-        self.money: dict[tuple[str, int], Money] = {}
-        self.tags: dict[str, tuple[str, int]] = {}
-        self.loads = 0
-        self.open: list[Batch] = []
-        self.over: list[Batch] = []
-        self.taken: list[Posted] = []
-        self.paused = False
-        self.ids: dict[tuple[str, int], str] = {}
-        self.told: set[str] = set()
-        self.disputed: set[str] = set()
-        """Tasks with an open incident: what it is about is kept until a person has closed it."""
-        self.deaths: Counter[str] = Counter()
-        self.do(self._open())
-        self.place.watch()
-
-    def do(self, awaited: Awaitable[T]) -> T:
-        return self.loop.run_until_complete(awaited)
-
-    async def _open(self) -> None:
-        self.stack = AsyncExitStack()
-        store = await self.stack.enter_async_context(self.place.open(self.clock))
-        self.scene: Scene = await begin(store, self.clock)
-
-    def teardown(self) -> None:
-        if hasattr(self, "loop"):
-            self.do(self.stack.aclose())
-            self.loop.close()
-            self.resources.close()
-
-    # -- the input ---------------------------------------------------------------------------
-
-    @rule(lines=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 2), max_size=6))
-    def load(self, lines: dict[str, int]) -> None:
-        self.loads += 1
-        asked = [row(n, name, key=name, variant=v) for n, (name, v) in enumerate(lines.items(), 1)]
-        added = self.do(self.scene.load(asked, digest=f"load {self.loads}"))
-        new = lines.keys() - self.tasks.keys()
-        assert added == Added(rows=len(lines), new=len(new), known=len(lines) - len(new))
-        for name, variant in lines.items():
-            known = self.tasks.setdefault(name, Known(asked=variant))
-            known.input = variant
-
-    @rule(decision=st.sampled_from(Decision))
-    def decide(self, decision: Decision) -> None:
-        changed = [known for known in self.tasks.values() if known.changed]
-        if decision is Decision.KEEP:
-            for known in changed:
-                known.kept = known.input
-        else:
-            changed = [known for known in changed if known.state in ASKABLE]
-            for known in changed:
-                known.ask_again(edited=True)
-        store, run = self.scene.store, self.scene.run.id
-        decided = self.do(store.decide_changes(run, decision, now=self.clock.now()))
-        assert decided == len(changed)
-
-    @rule(
-        which=st.sampled_from(
-            [RetryFilter(), RetryFilter(pay_again=True), RetryFilter(codes=frozenset({40501}))]
-        )
-    )
-    def retry(self, which: RetryFilter) -> None:
-        reasons = {"refused"} if which.codes else {"remote"}
-        again = [
-            known
-            for known in self.tasks.values()
-            if not known.pruned
-            and (
-                known.reason in reasons
-                or (which.pay_again and (known.state is State.EXPIRED or known.reason in LOST))
-            )
-        ]
-        for known in again:
-            known.ask_again(edited=which != RetryFilter())
-        for dry in (True, False):
-            retried = self.scene.store.retry(
-                self.scene.run.id, which, now=self.clock.now(), dry=dry
-            )
-            assert self.do(retried) == len(again)
-
-    @rule()
-    def pause_or_resume(self) -> None:
-        store, run, now = self.scene.store, self.scene.run.id, self.clock.now()
-        ended = self.do(store.resume(run=run, now=now))
-        assert (ended is not None) == self.paused
-        if not self.paused:
-            self.do(store.pause(run=run, now=now))
-        self.paused = not self.paused
-
-    @precondition(lambda self: self.tasks)
-    @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.tasks)))
-        known, store = self.tasks[name], self.scene.store
-        which = Selection(runs=frozenset({self.scene.run.id}), where=(("prompt", name),))
-        pending = known.state is State.PENDING
-        assert self.do(store.cancel(which)) == pending
-        if pending:
-            known.state, known.kept = State.CANCELLED, known.input if known.changed else known.kept
-
-    @precondition(lambda self: sum(known.state in ENDED for known in self.tasks.values()) > 4)
-    @rule()
-    def prune(self) -> None:
-        store, run = self.scene.store, self.scene.run.id
-        self.do(store.prune(run, keep=Keep.COSTS, now=self.clock.now()))
-        for name, known in self.tasks.items():
-            over = known.state in ENDED and not known.changed
-            known.pruned |= over and name not in self.disputed
-
-    # -- posting -----------------------------------------------------------------------------
-
-    @rule(limit=st.integers(1, 4), room=st.none() | st.integers(0, 3))
-    def intend(self, limit: int, room: int | None) -> None:
-        due = [name for name, known in self.tasks.items() if known.due and not self.paused]
-        spent = sum(money.charged + money.reserved + money.at_risk for money in self.money.values())
-        budget = None if room is None else spent + room * RESERVE + RESERVE // 2
-        batch = self.do(self.scene.intend(limit, ceiling=Ceiling(budget=budget)))
-        expected = min(len(due), limit, limit if room is None else room)
-        if isinstance(batch, Idle):
-            assert expected == 0
-            assert batch is (Idle.BUDGET if due else Idle.NOTHING_DUE)
-            return
-        assert len(batch.attempts) == expected
-        self.open.append(batch)
-        for attempt in batch.attempts:
-            request = json.loads(attempt.body)
-            name = request["user_prompt"]
-            known = self.tasks[name]
-            assert name in due
-            assert (request["variant"], attempt.number) == (known.asked, known.attempt + 1)
-            assert self.names.setdefault(attempt.task, name) == name
-            assert attempt.tag not in self.tags
-            self.tags[attempt.tag] = name, attempt.number
-            known.attempt += 1
-            known.state = State.POSTING
-            self.money[name, attempt.number] = Money(reserved=RESERVE)
-
-    @precondition(lambda self: self.open)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
-        batch = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-        self.over.append(batch)
-        kinds = {a.tag: data.draw(st.sampled_from(sorted(HOW))) for a in batch.attempts}
-        self.do(self.scene.settle(batch, lambda attempt: HOW[kinds[attempt.tag]](attempt)))
-        for tag, kind in kinds.items():
-            known, money = self.tasks[self.tags[tag][0]], Money()
-            if kind == "accepted":
-                self.ids[self.tags[tag]] = remote_id(tag)
-                known.state, money = State.POSTED, Money(reserved=RESERVE, advanced=ADVANCED)
-            elif kind == "refused":
-                known.state, known.reason = State.FAILED, "refused"
-            elif kind == "lost":
-                known.state, money = State.UNKNOWN, Money(at_risk=RESERVE)
-            else:
-                known.state = State.PENDING
-            self.money[self.tags[tag]] = money
-
-    @precondition(lambda self: self.over)
-    @rule(data=st.data())
-    def settle_late(self, data: st.DataObject) -> None:
-        batch = data.draw(st.sampled_from(self.over))
-        with pytest.raises(AttemptOver):
-            self.do(self.scene.settle(batch, HOW[data.draw(st.sampled_from(sorted(HOW)))]))
-
-    def dying(self) -> set[str]:
-        """What would die with the process."""
-        return {name for name, known in self.tasks.items() if known.state is State.POSTING}
-
-    # What has died three times in a row is set apart: `test_deaths.py` is about that.
-    @precondition(lambda self: all(self.deaths[name] < 2 for name in self.dying()))
-    @rule()
-    def die_and_start_again(self) -> None:
-        self.deaths.update(self.dying())
-        self.do(self.stack.aclose())
-        self.over += self.open
-        self.open.clear()
-        for name, known in self.tasks.items():
-            if known.state is State.POSTING:
-                known.state = State.UNKNOWN
-                self.money[name, known.attempt] = Money(at_risk=RESERVE)
-        self.do(self._open())
-
-    # -- doubt -------------------------------------------------------------------------------
-
-    @precondition(lambda self: self.tags)
-    @rule(data=st.data(), own=st.booleans())
-    def find(self, data: st.DataObject, own: bool) -> None:
-        tag = data.draw(st.sampled_from(sorted(self.tags)))
-        seen = remote_id(tag) if own else RemoteId(f"another of {tag}")
-        key = name, attempt = self.tags[tag]
-        known, mine = self.tasks[name], self.ids.get(key)
-        sighting = Sighting(tag=tag, remote_id=seen)
-        found = self.do(self.scene.store.found([sighting], now=self.clock.now()))
-        newest = known.attempt == attempt
-        told = 0
-        if mine == seen:
-            assert set(found.known) == {tag}
-        elif newest and known.state is State.POSTING:
-            assert (found.known, found.adopted) == ({}, frozenset())
-        elif mine is None and newest and known.state in ADOPTS and seen not in self.told:
-            assert found.adopted == {tag}
-            self.ids[key] = seen
-            known.state = State.POSTED
-            self.money[key] = Money(reserved=RESERVE, advanced=ADVANCED)
-        else:
-            told = int(seen not in self.told)
-            self.told.add(seen)
-            if mine is None:
-                self.money[key] = replace(self.money[key], at_risk=0)
-            if told:
-                self.disputed.add(name)
-                self.money[seen, 0] = Money(reserved=RESERVE, advanced=ADVANCED)
-        assert found.incidents == told
-
-    def in_state(self, state: State, data: st.DataObject) -> list[tuple[str, tuple[int, int]]]:
-        """Some tasks that are in *state*, and their attempts."""
-        ids = {name: task for task, name in self.names.items()}
-        names = sorted(name for name, known in self.tasks.items() if known.state is state)
-        drawn = data.draw(st.lists(st.sampled_from(names), unique=True, min_size=1))
-        return [(name, (ids[name], self.tasks[name].attempt)) for name in drawn]
-
-    @precondition(lambda self: any(k.state is State.UNKNOWN for k in self.tasks.values()))
-    @rule(data=st.data(), absent=st.booleans())
-    def judge(self, data: st.DataObject, absent: bool) -> None:
-        drawn, store, now = self.in_state(State.UNKNOWN, data), self.scene.store, self.clock.now()
-        attempts = [attempt for _, attempt in drawn]
-        if absent:
-            assert self.do(store.prove_absent(attempts, now=now)) == len(drawn)
-        else:
-            assert self.do(store.quarantine(attempts, message="no proof", now=now)) == len(drawn)
-        for name, _ in drawn:
-            known = self.tasks[name]
-            known.state = State.PENDING if absent else State.QUARANTINED
-            if absent:
-                self.money[name, known.attempt] = Money()
-        assert self.do(store.prove_absent(attempts, now=now)) == 0
-
-    @precondition(lambda self: any(k.state is State.QUARANTINED for k in self.tasks.values()))
-    @rule(data=st.data(), how=st.sampled_from(["adopt", "absent", "write off"]))
-    def resolve(self, data: st.DataObject, how: str) -> None:
-        drawn = self.in_state(State.QUARANTINED, data)
-        store, now = self.scene.store, self.clock.now()
-        attempts = [attempt for _, attempt in drawn]
-        held = self.do(store.held(Selection()))
-        assert set(attempts) <= {(each.task, each.attempt) for each in held}
-        if how == "adopt":
-            drawn = drawn[:1]
-            ((name, (task, attempt)),) = drawn
-            seen = RemoteId(f"by hand for {name} {attempt}")
-            assert self.do(store.adopt(task, attempt, seen, now=now))
-            self.ids[name, attempt] = seen
-            self.money[name, attempt] = Money(reserved=RESERVE, advanced=ADVANCED)
-            self.tasks[name].state = State.POSTED
-            return
-        decide = store.ask_absent if how == "absent" else store.write_off
-        assert self.do(decide(attempts, now=now)) == len(drawn)
-        assert self.do(decide(attempts, now=now)) == 0
-        for name, _ in drawn:
-            known = self.tasks[name]
-            if how == "absent":
-                known.state = State.PENDING
-                self.money[name, known.attempt] = Money()
-            else:
-                known.state, known.reason = State.FAILED, "written_off"
-
-    # -- collecting --------------------------------------------------------------------------
-
-    @precondition(lambda self: self.tags)
-    @rule(data=st.data())
-    def show_on_the_ready_list(self, data: st.DataObject) -> None:
-        shown = data.draw(st.lists(st.sampled_from(sorted(self.tags)), unique=True))
-        tags = [tag for tag in map(Tag.parse, shown) if tag is not None]
-        assert list(map(str, tags)) == shown
-        marked = self.do(self.scene.store.mark_ready(tags, now=self.clock.now()))
-        assert marked <= sum(self.waits(*self.tags[tag]) for tag in shown)
-
-    @rule(trusted=st.booleans())
-    def trust_the_ready_list(self, trusted: bool) -> None:
-        self.do(self.scene.store.trust_ready_list(trusted, now=self.clock.now()))
-
-    @rule(limit=st.integers(1, 5), passed=st.sampled_from([timedelta(0), HOUR, 7 * HOUR]))
-    def take(self, limit: int, passed: timedelta) -> None:
-        self.clock.advance(passed)
-        taken = self.do(self.scene.take(limit))
-        assert len({task.task for task in taken}) == len(taken) <= limit
-        for task in taken:
-            name = self.names[task.task]
-            assert self.waits(name, task.attempt)
-            assert task.tries == self.tasks[name].tries
-            assert self.tags[task.tag] == (name, task.attempt)
-        if passed > 6 * HOUR:
-            waiting = sum(known.state is State.POSTED for known in self.tasks.values())
-            assert len(taken) == min(limit, waiting)
-        self.taken += taken
-
-    @precondition(lambda self: self.taken)
-    @rule(data=st.data())
-    def book(self, data: st.DataObject) -> None:
-        tasks = data.draw(st.lists(st.sampled_from(self.taken), max_size=4))
-        kinds = [data.draw(st.sampled_from(sorted(ENDINGS))) for _ in tasks]
-        now = self.clock.now()
-        endings = [ENDINGS[kind](task, now) for task, kind in zip(tasks, kinds, strict=True)]
-        self.do(self.scene.book(*endings))
-        for ending in endings:
-            name = self.names[ending.task]
-            if self.waits(name, ending.attempt):
-                self.end(name, ending)
-
-    def end(self, name: str, ending: Ending) -> None:
-        known = self.tasks[name]
-        match ending:
-            case Answered(charge=charge):
-                known.state = State.COMPLETED
-            case RemotelyFailed(again_at=again_at, cost=cost):
-                known.tries += 1
-                known.state = State.PENDING if again_at else State.FAILED
-                known.reason = "" if again_at else "remote"
-                if cost is None:
-                    self.money[name, ending.attempt] = Money(advanced=ADVANCED, at_risk=ADVANCED)
-                    return
-                charge = cost
-            case ResultGone():
-                known.state, charge = State.EXPIRED, ADVANCED
-            case StillRunning():
-                return
-        self.money[name, ending.attempt] = Money(
-            advanced=ADVANCED,
-            charged=charge,
-            refunded=max(0, ADVANCED - charge),
-            over_reserve=max(0, charge - RESERVE),
-        )
-
-    def waits(self, name: str, attempt: int) -> bool:
-        """Whether that attempt is the current one and its task waits at the API."""
-        known = self.tasks[name]
-        return known.state is State.POSTED and known.attempt == attempt
-
-    # -- what always holds -------------------------------------------------------------------
-
-    @invariant()
-    def the_store_says_what_the_model_says(self) -> None:
-        status = self.do(self.scene.status())
-        known = self.tasks.values()
-        assert status.reasons == Counter((each.state, each.reason) for each in known)
-        assert status.tasks == len(self.tasks)
-        assert status.changed == sum(each.changed for each in known)
-        pending = [each for each in known if each.state is State.PENDING]
-        assert status.held == sum(each.changed or self.paused for each in pending)
-        assert (status.paused is not None) == self.paused
-        assert status.money == sum(self.money.values(), Money())
-
-    @invariant()
-    def counters_and_sums_are_those_of_a_fresh_count(self) -> None:
-        read = self.place.read
-        counted = read(
-            "SELECT state, reason, changed, count(*) FROM tasks GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-        )
-        kept = read(
-            "SELECT state, reason, changed, n FROM run_states WHERE n <> 0 ORDER BY 1, 2, 3"
-        )
-        sums = ", ".join(f"coalesce(sum({name}_nanousd), 0)" for name in SUMS)
-        summed = read(f"SELECT {sums} FROM charges")
-        money = read(f"SELECT {', '.join(f'{name}_nanousd' for name in SUMS)} FROM run_money")
-        assert (kept, money) == (counted, summed)
-
-    @invariant()
-    def the_store_itself_finds_nothing_wrong(self) -> None:
-        assert self.do(self.scene.store.verify()) == []
-
-    @invariant()
-    def every_move_is_in_the_table_and_every_charge_stands_alone(self) -> None:
-        read = self.place.read
-        moves = read("SELECT DISTINCT old, new FROM moves_seen")
-        several_open = read(
-            """
-            SELECT task_id FROM attempts WHERE state IN ('posting', 'posted', 'unknown')
-             GROUP BY task_id HAVING count(*) > 1
-            """
-        )
-        ((attempts, tags),) = read("SELECT count(*), count(DISTINCT tag) FROM attempts")
-        assert all(State(new) in MOVES[State(old)].values() for old, new in moves)
-        assert several_open == []
-        assert attempts == tags == len(self.tags)
 
 
 class LifeOnServer(Life):
-    """The same on PostgreSQL."""
+    """The same on PostgreSQL, by two hosts: what happens next happens on either of them."""
+
+    revocable = True
 
     def make_place(self) -> AbstractContextManager[Place]:
         return ServerPlace.made()
+
+    def join(self) -> None:
+        self.other = self.stack, self.scene, self.open
+        self.do(self._open())
+        self.open = []
+
+    def teardown(self) -> None:
+        if hasattr(self, "other"):
+            self.do(self.other[0].aclose())
+        super().teardown()
+
+    @rule()
+    def change_hosts(self) -> None:
+        here = self.stack, self.scene, self.open
+        self.stack, self.scene, self.open = self.other
+        self.other = here
+
+    def lose(self, batches: list[Batch]) -> None:
+        # The living one beats; a post whose time is long over is in doubt all the same.
+        _, scene, posting = self.other
+        self.do(scene.store.beat(scene.worker, now=self.clock.now()))
+        late = self.overdue(posting)
+        self.other = self.other[0], scene, [each for each in posting if each not in late]
+        super().lose(batches + late)
+
+    def overdue(self, batches: list[Batch]) -> list[Batch]:
+        return [each for each in batches if each.deadline < self.clock.now() - OVERDUE]
+
+    @precondition(lambda self: all(self.deaths[n] < 2 for n in self.asked_by(self.other[2])))
+    @rule()
+    def take_over_from_the_other(self) -> None:
+        """It was silent for so long that it is taken for dead; yet it goes on."""
+        stack, scene, posting = self.other
+        self.deaths.update(self.asked_by(posting))
+        self.clock.advance(2 * SILENCE)
+        now = self.clock.now()
+        left = self.do(self.scene.store.take_over(self.scene.worker, now=now))
+        late = self.overdue(self.open)
+        assert set(left.workers) <= {scene.worker}
+        assert left.batches == len(posting) + len(late)
+        self.open = [each for each in self.open if each not in late]
+        self.other = stack, scene, []
+        super().lose(posting + late)
+
+    # The dead one was only cut off: an id that it brings is as good as one that is found.
+    @precondition(lambda self: self.cut)
+    @rule(data=st.data(), how=st.sampled_from(sorted(HOW)))
+    def bring_late(self, data: st.DataObject, how: str) -> None:
+        batch = self.cut.pop(data.draw(st.integers(0, len(self.cut) - 1)))
+        self.over.append(batch)
+        self.do(self.scene.settle(batch, HOW[how]))
+        for attempt in batch.attempts if how == "accepted" else ():
+            self.see(attempt.tag, remote_id(attempt.tag))
 
 
 TestLife = Life.TestCase

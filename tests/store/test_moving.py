@@ -111,14 +111,14 @@ async def test_a_copy_that_lacks_a_row_is_none(
 ) -> None:
     """An attempt that is missing is a charge that nobody knows of."""
     await night(path, clock)
-    fill = moving._Server.fill
+    fill = moving.Server.fill
 
     def lossy(
-        self: moving._Server, table: str, columns: Sequence[str], rows: Iterable[moving.Row]
+        self: moving.Server, table: str, columns: Sequence[str], rows: Iterable[moving.Row]
     ) -> None:
         fill(self, table, columns, list(rows)[: -1 if table == "attempts" else None])
 
-    monkeypatch.setattr(moving._Server, "fill", lossy)
+    monkeypatch.setattr(moving.Server, "fill", lossy)
     with pytest.raises(StoreBroken, match="table attempts"):
         await there(path, dsn, clock)
     assert ServerPlace(dsn).read("SELECT count(*) FROM jobs") == [(0,)]

@@ -1,11 +1,15 @@
 """What is PostgreSQL's own: its connection, its clock, several engines on one queue, its schema."""
 
 import asyncio
+import socket
 import sqlite3
-from contextlib import AsyncExitStack, closing
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -26,6 +30,7 @@ from runner.store.postgres.migrating import migrate as migrate_server
 from runner.store.postgres.store import PostgresStore, open_store
 from runner.store.reconciling import IncidentKind
 from runner.store.values import AttemptOver, Balance, Ceiling
+from runner.store.workers import GRACE
 from runner.task import Outcome
 from tests.store.places import ServerPlace
 from tests.store.steps import (
@@ -41,6 +46,8 @@ from tests.store.steps import (
 )
 from tests.support.clock import START, ManualClock
 from tests.support.postgres import Server, time_of
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -157,6 +164,63 @@ async def test_a_server_that_forgets_is_refused(dsn: str) -> None:
     """With fsync off an intent may be gone after a power cut, though its post was paid."""
     with pytest.raises(StoreBroken, match=r"fsync = off"):
         async with connect(Address.parse(dsn)):
+            pytest.fail("it was opened")
+
+
+@contextmanager
+def pooler(dsn: str) -> Iterator[str]:
+    """Stands before the server of *dsn* and says, as poolers do, that it is the one to talk to:
+    the number of the server's process (``BackendKeyData``) becomes another."""
+    parts = urlsplit(dsn)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, to: socket.socket, *, renames: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                found = data.find(b"K\x00\x00\x00")
+                if renames and found >= 0:
+                    renames = False
+                    data = data[: found + 5] + b"\x00\x00\x00\x07" + data[found + 9 :]
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection((parts.hostname, parts.port))
+                for source, to, renames in ((client, server, False), (server, client, True)):
+                    threading.Thread(
+                        target=pump, args=(source, to), kwargs={"renames": renames}, daemon=True
+                    ).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    port = listener.getsockname()[1]
+    yield urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}"))
+    listener.close()
+
+
+async def test_a_role_that_may_not_write_is_told_so(dsn: str) -> None:
+    """Somebody who may only look is no bug of ours, and is told what to ask for."""
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("CREATE ROLE only_looks LOGIN")
+        db.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_looks")
+    try:
+        address = dsn.replace("runner@", "only_looks@")
+        async with open_store(address, clock=ManualClock(), may_lose=True) as store:
+            assert await store.runs() == []
+            with pytest.raises(StoreBroken, match="does not let this role"):
+                await store.pause(now=START)
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as db:
+            db.execute("DROP OWNED BY only_looks")
+            db.execute("DROP ROLE only_looks")
+
+
+async def test_a_pooler_is_refused(dsn: str) -> None:
+    """It would lend a worker's session to another one, and with it the sign that it lives."""
+    with pooler(dsn) as address, pytest.raises(StoreBroken, match="pooler stands before"):
+        async with connect(Address.parse(address), may_lose=True):
             pytest.fail("it was opened")
 
 
@@ -299,6 +363,7 @@ async def test_a_start_leaves_living_workers_alone_and_lets_the_dead_go(
         async with shared.open(clock) as two:
             dying = await begin(two, clock)
             await dying.batch(1)
+        clock.advance(GRACE + SECOND)
         async with shared.open(clock) as three:
             await begin(three, clock)
             assert await living.states() == {
@@ -320,6 +385,7 @@ async def test_a_reply_that_comes_after_its_worker_was_taken_for_dead_counts_whi
         await cut_off.load(numbered(3))
         mine = await cut_off.batch(2)
         kill_backends(shared.dsn)
+        clock.advance(GRACE + SECOND)
         other = await begin(two, clock)
         assert await other.states() == {State.UNKNOWN: 2, State.PENDING: 1}
         first, _ = mine.attempts
@@ -346,6 +412,7 @@ async def test_a_reply_that_comes_after_its_task_was_posted_anew_is_an_incident(
         await cut_off.load(numbered(1))
         mine = await cut_off.batch()
         kill_backends(shared.dsn)
+        clock.advance(GRACE + SECOND)
         other = await begin(two, clock)
         (attempt,) = mine.attempts
         assert isinstance(two, PostgresStore)
@@ -372,8 +439,10 @@ async def test_a_worker_that_was_taken_for_dead_and_posts_again_can_die_again(
             cut_off = await begin(one, clock)
             await cut_off.load(numbered(2))
             kill_backends(shared.dsn)
+            clock.advance(GRACE + SECOND)
             other = await begin(two, clock)
             await cut_off.batch(1)
+        clock.advance(GRACE + SECOND)
         await begin(two, clock)
         assert await other.states() == {State.UNKNOWN: 1, State.PENDING: 1}
 
@@ -400,7 +469,8 @@ async def test_answers_that_two_workers_book_at_once_are_booked_once(
 
 
 async def test_both_databases_have_the_same_tables_and_columns(dsn: str, tmp_path: Path) -> None:
-    """A column that only one of them has is a verb that only one of them can do."""
+    """A column that only one of them has is a verb that only one of them can do. A file is one
+    engine's, which has nobody to share the account's limit with."""
     with closing(sqlite3.connect(tmp_path / "runner.db", isolation_level=None)) as file:
         migrate(file, read_migrations(migrations("sqlite")), START)
         here = {
@@ -415,7 +485,8 @@ async def test_both_databases_have_the_same_tables_and_columns(dsn: str, tmp_pat
         there = set(
             db.execute(
                 "SELECT table_name, column_name FROM information_schema.columns"
-                " WHERE table_schema = 'public' AND table_name <> 'moves_seen'"
+                " WHERE table_schema = 'public'"
+                " AND table_name NOT IN ('moves_seen', 'account_rates')"
             )
         )
     assert here == there

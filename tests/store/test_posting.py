@@ -338,6 +338,7 @@ async def test_what_a_dead_process_was_posting_is_in_doubt_with_its_money(
         scene = await begin(store, clock)
         await scene.load(numbered(3))
         dead = await scene.batch(2)
+    clock.advance(MINUTE)
     async with open_store() as store:
         scene = await begin(store, clock)
         status = await scene.status()
@@ -390,17 +391,3 @@ async def test_a_store_belongs_to_one_account(scene: Scene) -> None:
         await bind(**mine | {"login": "you@example.org"})
     assert "example.org" not in "".join(refusal.value.lines())
     assert await bind(**mine | {"gateway": "aisa"}) != scene.account
-
-
-async def test_calls_are_remembered_for_two_minutes_by_kind(scene: Scene) -> None:
-    """Limits of a handful a minute hold across restarts."""
-    store, now = scene.store, scene.clock.now()
-    for minutes in (0, 1, 3):
-        await store.note_call(scene.account, "tasks_ready", at=now + minutes * MINUTE)
-    await store.note_call(scene.account, "user_data", at=now + 9 * MINUTE)
-    assert await store.recent_calls(scene.account, "tasks_ready", since=now) == [
-        now + MINUTE,
-        now + 3 * MINUTE,
-    ]
-    later = now + 2 * MINUTE
-    assert await store.recent_calls(scene.account, "tasks_ready", since=later) == [now + 3 * MINUTE]

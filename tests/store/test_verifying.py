@@ -84,10 +84,13 @@ DAMAGES = [
         "risks",
         "UPDATE attempts SET at_risk_nanousd = 1 WHERE task_id = 1",
         "UPDATE run_money SET at_risk_nanousd = at_risk_nanousd + 1",
+        "UPDATE account_money SET held_nanousd = held_nanousd + 1",
     ),
     (
         "risks",
         "UPDATE run_money SET at_risk_nanousd = at_risk_nanousd"
+        " - (SELECT at_risk_nanousd FROM attempts WHERE task_id = 7)",
+        "UPDATE account_money SET held_nanousd = held_nanousd"
         " - (SELECT at_risk_nanousd FROM attempts WHERE task_id = 7)",
         "UPDATE attempts SET at_risk_nanousd = 0 WHERE task_id = 7",
     ),
@@ -95,7 +98,10 @@ DAMAGES = [
         "reserves",
         "UPDATE attempts SET reserved_nanousd = 1 WHERE task_id = 1",
         "UPDATE run_money SET reserved_nanousd = reserved_nanousd + 1",
+        "UPDATE account_money SET held_nanousd = held_nanousd + 1",
     ),
+    ("accounts", "UPDATE account_money SET charged_nanousd = charged_nanousd + 5"),
+    ("accounts", "UPDATE tasks SET account_id = 99 WHERE id = 5"),
     (
         "tags",
         "UPDATE attempts SET tag = (SELECT tag FROM attempts WHERE task_id = 2) WHERE task_id = 1",

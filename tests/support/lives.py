@@ -10,20 +10,31 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from runner.clock import SystemClock
 from runner.failpoints import VARIABLE, Point
 from runner.resources import migrations
 from runner.simulator.ledger import Entry
 from runner.store.migrate import read_migrations
-from runner.store.sqlite.store import open_store_to_look
+from runner.store.opening import open_store_to_look
 from tests.support.commands import environment
+from tests.support.warm import Warm
 
 QUICK = {"RUNNER_SETTLE_SECONDS": "1", "RUNNER_POST_TIMEOUT_SECONDS": "1"}
 """What takes a quarter of an hour takes six seconds."""
 
 KILLED = -signal.SIGKILL
+
+
+class Life(Protocol):
+    """A process of `runner`."""
+
+    @property
+    def returncode(self) -> int | None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> int: ...
+    async def communicate(self) -> tuple[bytes, bytes | None]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,29 +43,39 @@ class Home:
 
     folder: Path
     url: str
+    dsn: str | None = None
+    """The address of its store, if that is not a file in the folder."""
     variables: tuple[tuple[str, str], ...] = tuple(QUICK.items())
+    warm: Warm | None = None
+    """What its commands are forked from; else each is a new interpreter."""
 
     @property
-    def store(self) -> Path:
-        """The store of the folder."""
-        return self.folder / "runner.db"
+    def store(self) -> Path | str:
+        """Where the store is."""
+        return self.dsn or self.folder / "runner.db"
 
-    async def begin(
-        self, *arguments: str, die_at: Point | None = None
-    ) -> asyncio.subprocess.Process:
-        """Start one command; with *die_at* it kills itself there."""
-        more = {VARIABLE: die_at.value} if die_at is not None else {}
+    def environment(self, **more: str) -> dict[str, str]:
+        """What its commands are given."""
         given = {
             "DATAFORSEO_BASE_URL": self.url,
             "DATAFORSEO_LOGIN": "someone@example.com",
             "DATAFORSEO_PASSWORD": "any",
             "RUNNER_CALLS_PER_MINUTE": "100000",
+            "RUNNER_STORE": str(self.store),
         }
+        return environment(**(given | dict(self.variables) | more))
+
+    async def begin(self, *arguments: str, die_at: Point | None = None) -> Life:
+        """Start one command; with *die_at* it kills itself there."""
+        more = {VARIABLE: die_at.value} if die_at is not None else {}
+        variables = self.environment(**more)
+        if self.warm is not None:
+            return await self.warm.begin(arguments, folder=self.folder, variables=variables)
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "runner", *arguments),
             cwd=self.folder,
-            env=environment(**(given | dict(self.variables) | more)),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,12 +95,9 @@ class Home:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query of the store finds; nothing while there is no store, or half a one."""
-        if not self.store.exists():
-            return []
-        with closing(sqlite3.connect(self.store, timeout=30)) as db:
-            if not _all_migrated(db):
-                return []
-            return db.execute(query).fetchall()
+        if isinstance(self.store, Path):
+            return _of_a_file(self.store, query)
+        return _of_a_server(self.store, query)
 
     def forget_calls(self) -> None:
         """Empty the log of calls that have a small limit of their own, between two lives.
@@ -88,20 +106,40 @@ class Home:
         every few deaths here. The simulator's own limits must then be raised.
         """
         if self.rows("SELECT 1 FROM calls LIMIT 1"):
-            with closing(sqlite3.connect(self.store, timeout=30)) as db, db:
-                db.execute("DELETE FROM calls")
+            self.rows("DELETE FROM calls RETURNING kind")
 
     def states(self) -> Counter[str]:
         """How many tasks are in each state."""
         return Counter(dict(self.rows("SELECT state, count(*) FROM tasks GROUP BY state")))
 
 
-def _all_migrated(db: sqlite3.Connection) -> bool:
-    """Whether the process that makes the store is done with it: each migration is a transaction."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
-        return False
-    (applied,) = db.execute("SELECT count(*) FROM migrations").fetchone()
-    return bool(applied == len(read_migrations(migrations("sqlite"))))
+# A process that makes a store may be killed before it is done: each migration is a transaction.
+
+
+def _of_a_file(store: Path, query: str) -> list[tuple[Any, ...]]:
+    if not store.exists():
+        return []
+    with closing(sqlite3.connect(store, timeout=30)) as db, db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+            return []
+        (applied,) = db.execute("SELECT count(*) FROM migrations").fetchone()
+        if applied < len(read_migrations(migrations("sqlite"))):
+            return []
+        return db.execute(query).fetchall()
+
+
+def _of_a_server(store: str, query: str) -> list[tuple[Any, ...]]:
+    # A soak on files runs where it is not installed.
+    import psycopg
+
+    with psycopg.connect(store, autocommit=True) as db:
+        (table,) = db.execute("SELECT to_regclass('migrations')::text").fetchone() or (None,)
+        if table is None:
+            return []
+        (applied,) = db.execute("SELECT count(*) FROM migrations").fetchone() or (0,)
+        if applied < len(read_migrations(migrations("postgres"))):
+            return []
+        return db.execute(query.encode()).fetchall()
 
 
 @dataclass(frozen=True, kw_only=True)

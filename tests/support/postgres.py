@@ -62,8 +62,10 @@ def time_of(clock: Clock) -> Callable[[Db], datetime]:
 class Server:
     """A running server."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, passing: bool = False) -> None:
+        """*passing*: what is left behind goes with the server's own folder."""
         self.dsn = dsn
+        self._passing = passing
         self._free: list[str] = []
         self._stack = ExitStack()
         with self._admin() as admin:
@@ -106,13 +108,16 @@ class Server:
         try:
             yield name
         finally:
-            with self._admin() as admin:
-                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self._drop(name)
 
     def close(self) -> None:
         self._stack.close()
-        with self._admin() as admin:
-            admin.execute(f"DROP DATABASE {_TEMPLATE} WITH (FORCE)")
+        self._drop(_TEMPLATE)
+
+    def _drop(self, name: str) -> None:
+        if not self._passing:
+            with self._admin() as admin:
+                admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self.dsn, autocommit=True)
@@ -131,8 +136,8 @@ def serving(*, durable: bool = False) -> Iterator[Server]:
         return
     folder = Path(tempfile.mkdtemp(prefix="runner-postgres-"))
     try:
-        with _started(folder, durable=durable) as dsn, closing(Server(dsn)) as server:
-            yield server
+        with _started(folder, durable=durable) as dsn:
+            yield Server(dsn, passing=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

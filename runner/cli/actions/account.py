@@ -11,6 +11,8 @@ from runner.money import exact, nanos, short
 
 if TYPE_CHECKING:
     from runner.cli.commands.account import AccountOptions
+    from runner.clock import Clock
+    from runner.settings import Settings
 
 
 _AISA: Final = {"balance": None, "task_price": None, "calls_per_minute": None}
@@ -25,50 +27,82 @@ def account(session: Session, given: "AccountOptions") -> Exit:
     """
     settings, voice = session.settings(), session.voice
     session.open_log()
-    found = run_async(lambda: app.read_account(settings=settings, clock=session.clock))
-    balance, stated = found.stated.balance_nanousd, found.stated.calls_per_minute
-    low = _low(balance, None if given["min"] is None else nanos(given["min"]))
-    if low is not None:
-        voice.error(low, Exit.MONEY)
+    least = None if given["min"] is None else nanos(given["min"])
+    found = run_async(lambda: _read(settings, session.clock))
+    low = False
+    for name, account in found:
+        if (why := _low(name, account.stated.balance_nanousd, least)) is not None:
+            voice.error(why, Exit.MONEY)
+            low = True
+    code = Exit.MONEY if low else Exit.DONE
     if voice.json:
-        price = found.stated.task_price_nanousd
+        each = [_document(name, account) for name, account in found]
         voice.document(
             {
                 "schema": "runner.account/1",
                 "api": str(settings.api),
-                "login": found.stated.login,
-                "balance": None if balance is None else exact(balance),
-                "held": exact(found.held_nanousd),
-                "task_price": None if price is None else exact(price),
-                "calls_per_minute": {"stated": stated, "used_at_most": found.calls_per_minute},
+                **({"accounts": each} if settings.accounts else each[0]),
                 "aisa": _AISA if settings.found_aisa.key else None,
-                "exit": int(Exit.MONEY if low else Exit.DONE),
+                "exit": int(code),
             }
         )
-    elif voice.for_people:
-        text = f"balance {'unknown' if balance is None else short(balance)}"
-        text += f" · held by us {short(found.held_nanousd)}"
-        text += f" · {'unknown' if stated is None else f'{stated:,}'} calls/min stated, "
-        voice.answer(f"{text}at most {found.calls_per_minute:,} used")
-        if settings.found_aisa.key:
-            voice.answer("aisa: balance, price and limits unknown; it states them nowhere")
-    else:
-        keys: dict[str, object] = {
-            "balance": "unknown" if balance is None else amount(balance),
-            "held": amount(found.held_nanousd),
-            "calls_per_minute": "unknown" if stated is None else stated,
-            "used_at_most": found.calls_per_minute,
-        }
-        voice.answer(pairs("account", keys))
-    return Exit.MONEY if low else Exit.DONE
+        return code
+    for name, account in found:
+        if voice.for_people:
+            voice.answer((f"{name}: " if name else "") + _words(account))
+        else:
+            voice.answer(pairs("account", ({"name": name} if name else {}) | _keys(account)))
+    if voice.for_people and settings.found_aisa.key:
+        voice.answer("aisa: balance, price and limits unknown; it states them nowhere")
+    return code
 
 
-def _low(balance: int | None, least: int | None) -> MoneyStopped | None:
+async def _read(settings: "Settings", clock: "Clock") -> list[tuple[str | None, app.Account]]:
+    """Each account with its name; None for the only one."""
+    return [
+        (one.account, await app.read_account(settings=one, clock=clock))
+        for one in settings.each_account()
+    ]
+
+
+def _document(name: str | None, found: app.Account) -> dict[str, object]:
+    balance, price = found.stated.balance_nanousd, found.stated.task_price_nanousd
+    stated = found.stated.calls_per_minute
+    document: dict[str, object] = {
+        "login": found.stated.login,
+        "balance": None if balance is None else exact(balance),
+        "held": exact(found.held_nanousd),
+        "task_price": None if price is None else exact(price),
+        "calls_per_minute": {"stated": stated, "used_at_most": found.calls_per_minute},
+    }
+    return {"name": name, **document} if name else document
+
+
+def _words(found: app.Account) -> str:
+    balance, stated = found.stated.balance_nanousd, found.stated.calls_per_minute
+    text = f"balance {'unknown' if balance is None else short(balance)}"
+    text += f" · held by us {short(found.held_nanousd)}"
+    text += f" · {'unknown' if stated is None else f'{stated:,}'} calls/min stated, "
+    return f"{text}at most {found.calls_per_minute:,} used"
+
+
+def _keys(found: app.Account) -> dict[str, object]:
+    balance, stated = found.stated.balance_nanousd, found.stated.calls_per_minute
+    return {
+        "balance": "unknown" if balance is None else amount(balance),
+        "held": amount(found.held_nanousd),
+        "calls_per_minute": "unknown" if stated is None else stated,
+        "used_at_most": found.calls_per_minute,
+    }
+
+
+def _low(name: str | None, balance: int | None, least: int | None) -> MoneyStopped | None:
     """Why the balance is not enough. One that the API does not state is none."""
     if least is None or (balance is not None and balance >= least):
         return None
     said = "unknown" if balance is None else short(balance)
+    whose = f"the balance of {name}" if name else "the balance"
     return MoneyStopped(
-        f"the balance is {said}, and should be {short(least)} at least",
+        f"{whose} is {said}, and should be {short(least)} at least",
         how="top it up at the API's dashboard",
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from runner.app.accounts import check_accounts
 from runner.cli.actions import overriding
 from runner.cli.layout import pairs
 from runner.cli.session import Session
@@ -47,6 +48,7 @@ def _check_one(session: Session, reference: str, given: DataOptions) -> None:
     job = load_job(
         reference, workspace=session.settings().workspace, overrides=overriding.job(given)
     )
+    check_accounts(job, session.settings())
     for note in job.notes:
         session.voice.note(note)
     checked = asyncio.run(loader.check(job, loader.open_input(job), session.voice.problem))

@@ -66,8 +66,8 @@ def show(session: Session, *, origin: bool) -> Exit:
         )
     else:
         voice.answer(_lines(rows, limits, origin=origin))
-    if settings.api.kind is not ApiKind.SIM:
-        for fault in settings.found.faults:
+    for one in settings.each_account() if settings.api.kind is not ApiKind.SIM else ():
+        for fault in one.found.faults:
             voice.note(f"the API cannot be called yet: {fault}")
     return Exit.DONE
 
@@ -107,6 +107,10 @@ def settings_of(settings: "Settings", sources: Sources) -> Iterator[Row]:
     for name in ("login", "password"):
         yield _secret(settings, name)
     yield _path(settings, sources, "password_file")
+    names = ", ".join(each.name for each in settings.accounts)
+    yield Row("accounts", names or None, settings.origin("accounts"))
+    for one in settings.each_account() if settings.accounts else ():
+        yield from _account(one)
     yield Row("aisa_base_url", settings.aisa_base_url, settings.origin("aisa_base_url"))
     yield _aisa_key(settings)
     yield _path(settings, sources, "aisa_api_key_file")
@@ -150,6 +154,17 @@ def _path(settings: "Settings", sources: Sources, name: str) -> Row:
     return Row(name, file and sources.expand(file), settings.origin(name))
 
 
+def _account(settings: "Settings") -> Iterator[Row]:
+    """What holds for one of several accounts; of its secrets whether they are there."""
+    name = f"accounts.{settings.account}"
+    origin = next(each.origin for each in settings.accounts if each.name == settings.account)
+    yield Row(f"{name}.base_url", settings.api.base_url, origin)
+    for secret in ("login", "password"):
+        there = HIDDEN if getattr(settings.found, secret) else None
+        yield Row(f"{name}.{secret}", there, origin)
+    yield Row(f"{name}.calls_per_minute", settings.calls_per_minute, origin)
+
+
 def _aisa_key(settings: "Settings") -> Row:
     """Whether AIsa's key is there and where from; never what it is."""
     if settings.api.kind is ApiKind.SIM:
@@ -181,7 +196,7 @@ def _as_json(row: Row) -> dict[str, object]:
         "name": row.name,
         "value": row.value if plain else str(row.value),
         "origin": row.origin,
-        "secret": row.name in _SECRETS,
+        "secret": row.name.rpartition(".")[2] in _SECRETS,
     }
 
 

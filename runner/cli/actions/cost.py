@@ -1,4 +1,4 @@
-"""``runner cost``: totals, and lines by run, job, provider, model or day."""
+"""``runner cost``: totals, and lines by run, job, provider, model, account or day."""
 
 from typing import TYPE_CHECKING
 

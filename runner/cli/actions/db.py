@@ -21,17 +21,12 @@ def claim(session: Session, file: Path | None, *, force: bool) -> Exit:
     if file is not None or force:
         raise WrongInput("claim takes no FILE and no --force", how="runner db claim")
     settings = session.settings()
-    if settings.server is not None:
-        raise WrongInput(
-            "the store is on a PostgreSQL server, not in a file",
-            how="copy it with the server's own tools, such as pg_dump",
-        )
-    if not settings.store.exists():
+    if not settings.has_store:
         raise nothing_yet(settings)
     install = run_async(lambda: claim_store(settings, clock=session.clock))
-    keys: dict[str, object] = {"store": str(settings.store), "install": install}
-    text = f"{settings.store} belongs to this host now"
-    _tell(session, "db.claim", keys, text)
+    keys: dict[str, object] = {"store": settings.store_name, "install": install}
+    whose = "belongs to this host now" if settings.server is None else "is the one that counts now"
+    _tell(session, "db.claim", keys, f"{settings.store_name} {whose}")
     session.voice.note(
         "before its next post the account is looked through for what the other copy has posted"
     )
@@ -88,7 +83,7 @@ def copy(session: Session, file: Path | None, to: str | None, *, force: bool) ->
     }
     text = f"copied {settings.store_name} to {place}: {moved.rows:,} rows, all as they were"
     _tell(session, "db.copy", keys, text)
-    session.voice.note("go on with one of the two only; both would post what is still to be posted")
+    session.voice.note(f"go on there: {settings.store_name} is marked, and refused from now on")
     return Exit.DONE
 
 

@@ -88,4 +88,5 @@ def _tell(session: Session, runs: Sequence[Run], size: Pruned, keep: Keep, *, dr
         text = f"{said} {_words(size, keep)} of {names_of(runs)}; {kept} stay"
         voice.answer(f"{text}; nothing was changed" if dry else text)
     if runs and not dry:
-        voice.note("the store's file keeps its size and fills the room again")
+        whose = "database" if session.settings().server else "store's file"
+        voice.note(f"the {whose} keeps its size and fills the room again")

@@ -155,7 +155,7 @@ def _check(session: Session, held: Held, remote_id: RemoteId) -> bool:
             held.endpoint.provider,
             remote_id,
             held.tag,
-            settings=session.settings(),
+            settings=session.settings().of_account(held.account),
             clock=session.clock,
         )
     )

@@ -42,7 +42,9 @@ def submit(session: Session, references: Sequence[str], given: "SubmitOptions") 
         RunnerError: as ``app.submit`` does.
     """
     overrides = Overrides(max_hold_usd=given["max_hold"], budget_usd=given["budget"])
-    limits = app.Limits(session.settings().workspace, overrides)
+    settings = session.settings()
+    names = [each.name for each in settings.accounts]
+    limits = app.Limits(settings.workspace, overrides, accounts=names)
     summary = _carry_out(
         session,
         lambda step: app.submit(

@@ -139,7 +139,8 @@ def _steps(
 
     *latest* is the task if this is its latest attempt: only for that one the asks are counted.
     """
-    yield _step(attempt.intended_at, "intended", f"batch {attempt.batch}")
+    whose = f", account {attempt.account}" if attempt.account else ""
+    yield _step(attempt.intended_at, "intended", f"batch {attempt.batch}{whose}")
     asked = f"asked {_times(latest.line.polls)}" if latest and latest.line.polls else ""
     if attempt.accepted_at is not None:
         after = _after(attempt.intended_at, attempt.accepted_at)

@@ -17,6 +17,7 @@ from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError
 from runner.jobfile import Overrides
 from runner.lifecycle import State
+from runner.store.workers import Role
 
 if TYPE_CHECKING:
     from runner.cli.commands.work import WorkOptions
@@ -43,10 +44,12 @@ def work(session: Session, given: "WorkOptions") -> Exit:
             reporter=reporter,
             stop=stop,
             wait_lock_s=given["wait_lock"],
+            roles=frozenset(map(Role, given["role"])),
             listen=listen,
         )
         watch = app.Watch(ready=told.ready, progress=told.progress, warn=told.warn)
-        limits = app.Limits(settings.workspace, overrides)
+        names = [each.name for each in settings.accounts]
+        limits = app.Limits(settings.workspace, overrides, accounts=names)
         return await app.work(step, limits, watch, drain=given["drain"])
 
     with Watcher(session, "none", bad_rows_are_fine=False) as watcher:

@@ -11,7 +11,7 @@ from runner.errors import Exit
 @run_argument
 @click.option(
     "--by",
-    type=click.Choice(["run", "job", "provider", "model", "day"]),
+    type=click.Choice(["run", "job", "provider", "model", "account", "day"]),
     help="A line for each; a day is a UTC day.",
 )
 @click.option(

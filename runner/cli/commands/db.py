@@ -18,15 +18,18 @@ from runner.errors import Exit
 def command(session: Session, /, what: str, file: Path | None, force: bool, to: str | None) -> Exit:
     """Look after the place that the queue is in.
 
-    claim: a store that was copied from another host is refused until this is said. Say it only when
-    nothing uses the other copy any more. It becomes a store of its own, and before it posts
-    anything it looks through the account for what the other copy has posted meanwhile.
+    claim: a store that was copied from another host, or that went on elsewhere, is refused until
+    this is said. Say it only when nothing uses the other copy any more. It becomes a store of its
+    own, and before it posts anything it looks through the account for what the other copy has
+    posted meanwhile. Say it also after a PostgreSQL server was restored, or failed over to a
+    standby that was behind.
 
     backup: copy the store, as it stands at this moment, to FILE; it may be in use meanwhile. When
     such a copy is put back later, what was posted since is found in the account, not paid twice.
 
     copy: copy the whole store from its file to an empty PostgreSQL database, or from a database to
-    a new file, and compare every row. Nothing may be at work in it. Go on with one of the two only.
+    a new file, and compare every row. Nothing may be at work in it. The one that was left is marked
+    and refused from then on: go on with the other.
     """
     from runner.cli.actions import db
 

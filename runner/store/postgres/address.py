@@ -23,6 +23,8 @@ class Address:
     dsn: str = field(repr=False)
     shown: str
     """``postgresql://USER@HOST:PORT/DATABASE``"""
+    place: str
+    """``HOST:PORT/DATABASE``: the same for whoever logs in."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -41,10 +43,10 @@ class Address:
                 "special characters",
             ) from None
         user, host, port = (parts.get(name) for name in ("user", "host", "port"))
-        place = f"{user}@" if user else ""
-        place += str(host or "localhost") + (f":{port}" if port else "")
+        place = f"{host or 'localhost'}{f':{port}' if port else ''}/{parts.get('dbname') or ''}"
+        shown = f"postgresql://{user}@{place}" if user else f"postgresql://{place}"
         secrets = tuple(str(parts[name]) for name in ("password", "sslpassword") if parts.get(name))
-        return cls(dsn, f"postgresql://{place}/{parts.get('dbname') or ''}", secrets)
+        return cls(dsn, shown, place, secrets)
 
     def masked(self, text: str) -> str:
         """*text* without what must not be shown."""

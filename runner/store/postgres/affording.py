@@ -20,10 +20,11 @@ def affordable(
     limit: int,
     ceiling: Ceiling,
     *,
+    account: int,
     now: datetime,
 ) -> int | Idle:
     """At most *limit* attempts that each may cost *reserve*, or which limit leaves no room."""
-    for room, idle in _rooms(db, run, endpoint, ceiling, now):
+    for room, idle in _rooms(db, run, endpoint, account, ceiling, now):
         limit = min(limit, room // reserve)
         if limit <= 0:
             return idle
@@ -31,7 +32,7 @@ def affordable(
 
 
 def _rooms(
-    db: Db, run: int, endpoint: str, ceiling: Ceiling, now: datetime
+    db: Db, run: int, endpoint: str, account: int, ceiling: Ceiling, now: datetime
 ) -> Iterator[tuple[int, Idle]]:
     """What each limit leaves, nano-dollars."""
     charged, held = db.execute(
@@ -48,7 +49,7 @@ def _rooms(
         yield ceiling.hold - held, Idle.HOLD
     # Only DataForSEO tells a balance.
     if ceiling.floor is not None and endpoint.startswith(f"{Gateway.DATAFORSEO}/"):
-        yield _above_floor(db, ceiling), Idle.BALANCE
+        yield _above_floor(db, account, ceiling), Idle.BALANCE
 
 
 def _spent_today(db: Db, run: int, now: datetime) -> int:
@@ -69,20 +70,21 @@ def _spent_today(db: Db, run: int, now: datetime) -> int:
     return int(row[0]) if row else 0
 
 
-def _above_floor(db: Db, ceiling: Ceiling) -> int:
-    """What is left of the balance once all that is out has cost what was reserved for it.
+def _above_floor(db: Db, account: int, ceiling: Ceiling) -> int:
+    """What is left of the account's balance once all that is out has cost what was reserved for it.
 
     The stated balance is without the advances that were out then; they are part of the reserves
     and charges of now, so they are added back first.
     """
-    db.execute("SELECT 1 FROM accounts ORDER BY id FOR NO KEY UPDATE")
+    db.execute("SELECT 1 FROM accounts WHERE id = %s FOR NO KEY UPDATE", (account,))
     balance, floor = ceiling.balance, ceiling.floor or 0
     if balance is None or balance.stated is None:
         return 0
     (gone,) = db.execute(
         """
-        SELECT coalesce(sum(charged_nanousd + reserved_nanousd + at_risk_nanousd), 0)
-          FROM run_money
-        """
+        SELECT coalesce(sum(charged_nanousd + held_nanousd), 0)
+          FROM account_money WHERE account_id = %s
+        """,
+        (account,),
     ).fetchone()
     return int(balance.stated + balance.out + balance.charged - gone - floor)

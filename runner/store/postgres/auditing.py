@@ -83,14 +83,18 @@ def expected(
     return found, last if last < newest else None
 
 
-def extra_expected(db: Db, start: datetime, end: datetime) -> list[Expected]:
+def extra_expected(
+    db: Db, start: datetime, end: datetime, *, account: int | None = None
+) -> list[Expected]:
     rows = db.execute(
         """
         SELECT task_id, attempt, remote_id, tag, advanced_nanousd,
                CASE WHEN charge_evidence IS NOT NULL THEN charged_nanousd END, posted_at
-          FROM extra_charges WHERE posted_at BETWEEN %s AND %s
+          FROM extra_charges
+         WHERE posted_at BETWEEN %(start)s AND %(end)s
+           AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
         """,
-        (to_ms(start), to_ms(end)),
+        {"start": to_ms(start), "end": to_ms(end), "account": account},
     )
     return [_expected(row) for row in rows]
 
@@ -158,18 +162,30 @@ def note_audit(db: Db, account: int, audit: Audit, *, now: datetime) -> None:
     )
 
 
-def sum_up(db: Db, kind: IncidentKind, message: str, *, amount: int, now: datetime) -> bool:
+def sum_up(
+    db: Db,
+    kind: IncidentKind,
+    message: str,
+    *,
+    amount: int,
+    now: datetime,
+    account: int | None = None,
+) -> bool:
     renewed = db.execute(
         """
         UPDATE incidents SET message = %s, amount_nanousd = %s
          WHERE kind = %s AND closed_at IS NULL AND remote_id IS NULL AND task_id IS NULL
+           AND coalesce(account_id, 0) = %s
         """,
-        (message, amount, kind),
+        (message, amount, kind, account or 0),
     )
     if renewed.rowcount:
         return False
     db.execute(
-        "INSERT INTO incidents (kind, amount_nanousd, message, opened_at) VALUES (%s, %s, %s, %s)",
-        (kind, amount, message, to_ms(now)),
+        """
+        INSERT INTO incidents (kind, amount_nanousd, message, opened_at, account_id)
+        VALUES (%s, %s, %s, %s, %s)
+        """,
+        (kind, amount, message, to_ms(now), account),
     )
     return True

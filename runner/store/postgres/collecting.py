@@ -20,21 +20,35 @@ from runner.task import Answer, Endpoint, RemoteId, TaskId
 
 
 def take_posted(
-    db: Db, limit: int, *, worker: int, told: datetime, now: datetime, lease: timedelta
+    db: Db,
+    limit: int,
+    *,
+    worker: int,
+    told: datetime,
+    now: datetime,
+    lease: timedelta,
+    account: int | None = None,
 ) -> list[Posted]:
+    accounts = [account]
+    if account is None:
+        accounts = [each for (each,) in db.execute("SELECT id FROM accounts ORDER BY id")]
     ids: list[int] = []
     for ready in (1, 0):
-        ids += [
-            task
-            for (task,) in db.execute(
+        # Each account's apart: what is due of another one may be a great many.
+        due = [
+            found
+            for each in accounts
+            for found in db.execute(
                 """
-                SELECT id FROM tasks
-                 WHERE state = 'posted' AND ready = %s AND due_at <= %s ORDER BY due_at, id LIMIT %s
+                SELECT due_at, id FROM tasks
+                 WHERE state = 'posted' AND account_id = %s AND ready = %s AND due_at <= %s
+                 ORDER BY due_at, id LIMIT %s
                    FOR UPDATE SKIP LOCKED
                 """,
-                (ready, to_ms(now), limit - len(ids)),
-            )
+                (each, ready, to_ms(now), limit - len(ids)),
+            ).fetchall()
         ]
+        ids += [task for _, task in sorted(due)[: limit - len(ids)]]
     if not ids:
         return []
     chosen = ids
@@ -101,21 +115,17 @@ _LONGEST_WAIT: Final = LONGEST_POLL
 list, the wait for a new day): to ask those early is free, and their wait begins anew."""
 
 
-def redate(db: Db, *, now: datetime, step: timedelta = timedelta(0)) -> int:
-    moments = {
-        "now": to_ms(now),
-        "step": step // timedelta(milliseconds=1),
-        "latest": to_ms(now + _LONGEST_WAIT),
-    }
+def redate(db: Db, *, now: datetime) -> int:
+    moments = {"now": to_ms(now), "latest": to_ms(now + _LONGEST_WAIT)}
     asked = db.execute(
         """
         UPDATE tasks
            SET due_at = CASE WHEN posted_at > %(now)s THEN %(now)s
-                             ELSE greatest(%(now)s, least(due_at - %(step)s, %(latest)s)) END,
-               posted_at = CASE WHEN posted_at > %(now)s THEN least(posted_at - %(step)s, %(now)s)
-                                ELSE posted_at END
-         WHERE state = 'posted' AND ready IN (0, 1) AND due_at > %(now)s AND leased_by IS NULL
-           AND (%(step)s > 0 OR due_at > %(latest)s OR posted_at > %(now)s)
+                             ELSE least(due_at, %(latest)s) END,
+               posted_at = least(posted_at, %(now)s)
+         WHERE state = 'posted' AND account_id IN (SELECT id FROM accounts) AND ready IN (0, 1)
+           AND due_at > %(now)s AND leased_by IS NULL
+           AND (due_at > %(latest)s OR posted_at > %(now)s)
         """,
         moments,
     ).rowcount
@@ -123,14 +133,12 @@ def redate(db: Db, *, now: datetime, step: timedelta = timedelta(0)) -> int:
     to_post = db.execute(
         """
         UPDATE tasks
-           SET due_at = CASE attempt WHEN 0 THEN %(now)s
-                                     ELSE greatest(%(now)s,
-                                                   least(due_at - %(step)s, %(latest)s)) END
+           SET due_at = CASE attempt WHEN 0 THEN %(now)s ELSE least(due_at, %(latest)s) END
          WHERE id IN (SELECT t.id
                         FROM targets g
                        JOIN tasks t ON t.run_id = g.run_id AND t.target_id = g.id
                        WHERE t.state = 'pending' AND t.changed = 0 AND t.due_at > %(now)s
-                         AND (%(step)s > 0 OR t.due_at > %(latest)s OR t.attempt = 0))
+                         AND (t.due_at > %(latest)s OR t.attempt = 0))
         """,
         moments,
     ).rowcount
@@ -222,12 +230,16 @@ def _end_tasks(db: Db, moves: Iterable[tuple[Move, TaskId]]) -> None:
 
 
 def _keep_replies(db: Db, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    db.executemany(
+    lines = list(replies)
+    if not lines:
+        return
+    db.execute(
         """
-        INSERT INTO replies (task_id, attempt, raw) VALUES (%s, %s, %s)
+        INSERT INTO replies (task_id, attempt, raw)
+        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[])
             ON CONFLICT (task_id, attempt) DO UPDATE SET raw = excluded.raw
         """,
-        replies,
+        ([task for task, _, _ in lines], [n for _, n, _ in lines], [raw for *_, raw in lines]),
     )
 
 
@@ -238,35 +250,40 @@ def answer(
     state: State = State.POSTED,
 ) -> None:
     """Book the *answers* of tasks that are in *state*: posted, or being posted by a Live call."""
+    if not answers:
+        return
     done = after(state, Event.ANSWERED)
     _end_tasks(db, (((done, "", None, 0), e.task) for e in answers))
-    db.executemany(
+    keep_answers(db, answers, moment)
+
+
+def keep_answers(db: Db, answers: Sequence[Answered], moment: int) -> None:
+    """Book the *answers* and their cost on their attempts, wherever their tasks are by now."""
+    db.execute(
         """
         UPDATE attempts
            SET state = 'completed', ended_at = %(now)s, reserved_nanousd = 0, at_risk_nanousd = 0,
-               charged_nanousd = %(charge)s, charge_evidence = %(evidence)s,
-               refunded_nanousd = greatest(0, advanced_nanousd - %(charge)s),
-               over_reserve_nanousd = greatest(0, %(charge)s - reserved_nanousd)
-         WHERE task_id = %(task)s AND number = %(number)s
+               charged_nanousd = e.charge, charge_evidence = e.evidence,
+               refunded_nanousd = greatest(0, advanced_nanousd - e.charge),
+               over_reserve_nanousd =
+                   greatest(0, e.charge - reserved_nanousd - at_risk_nanousd)
+          FROM unnest(%(tasks)s::bigint[], %(numbers)s::bigint[], %(charges)s::bigint[],
+                      %(evidence)s::text[]) AS e(task, number, charge, evidence)
+         WHERE task_id = e.task AND attempts.number = e.number
         """,
-        (
-            {
-                "now": moment,
-                "charge": e.charge,
-                "evidence": e.evidence,
-                "task": e.task,
-                "number": e.attempt,
-            }
-            for e in answers
-        ),
+        {
+            "now": moment,
+            "tasks": [e.task for e in answers],
+            "numbers": [e.attempt for e in answers],
+            "charges": [e.charge for e in answers],
+            "evidence": [e.evidence for e in answers],
+        },
     )
     _keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
-    db.executemany(
-        "INSERT INTO results VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (_result(e, moment) for e in answers),
-    )
-    db.executemany(
-        "INSERT INTO citations VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+    db.copy("results", _RESULTS, (_result(e, moment) for e in answers))
+    db.copy(
+        "citations",
+        _CITATIONS,
         (
             (
                 e.task,
@@ -284,6 +301,14 @@ def answer(
             for position, c in enumerate(e.answer.citations, start=1)
         ),
     )
+
+
+_RESULTS: Final = (
+    "task_id, attempt, received_at, answered_at, model_name, input_tokens, output_tokens,"
+    " reasoning_tokens, web_search, money_spent_nanousd, answer, reasoning, fan_out_queries,"
+    " parse_error"
+)
+_CITATIONS: Final = "task_id, attempt, position, url, title, text, start_index, end_index, extra"
 
 
 def _result(ending: Answered, moment: int) -> tuple[object, ...]:

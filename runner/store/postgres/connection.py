@@ -27,14 +27,12 @@ from psycopg.types.string import StrDumper
 
 from runner.errors import StoreBroken
 from runner.store.postgres.address import Address
+from runner.store.postgres.checking import check_server
 from runner.store.values import StoreUnwritable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Values = Sequence[object] | Mapping[str, object]
-
-OLDEST_SERVER: Final = 140_000
-"""PostgreSQL 14, in libpq's numbers; older ones get no fixes any more."""
 
 WORKERS: Final = 0x72756E72
 """Class of the advisory locks that say which worker is there; the worker's id is the other half."""
@@ -51,6 +49,12 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+_BEGIN_SHORT: Final = """
+    BEGIN ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL lock_timeout = '1s';
+    SET LOCAL statement_timeout = '2s';
+    SET LOCAL idle_in_transaction_session_timeout = '2s'
+"""
 _CONNECT_S: Final = 5
 _TRIES: Final = 8
 """Of one transaction that others stood in the way of."""
@@ -71,6 +75,7 @@ _PASSING: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,
 )
 """Nothing was changed and a later try may succeed: away, too busy, full, or a standby for now."""
 
@@ -92,6 +97,8 @@ class _WholeNumber(Loader):
 class Undecided(StoreUnwritable):
     """Whether the transaction was saved is not known."""
 
+    perhaps_saved = True
+
 
 class Cursor(psycopg.ClientCursor[Any]):
     """Binds values itself: no prepared statements, which poolers lose."""
@@ -105,6 +112,11 @@ class Db:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+
+    @property
+    def told_pid(self) -> int:
+        """The server process as the other side called it when it let us in."""
+        return self._connection.info.backend_pid
 
     def execute(self, sql: str, values: Values | None = None) -> Cursor:
         cursor = Cursor(self._connection)
@@ -168,6 +180,23 @@ class Connection:
     ) -> T:
         """Run *query* on one consistent view of the data."""
         return await self._in_thread(partial(self._persist, self._read, query, args, kwargs))
+
+    async def once(
+        self,
+        verb: Callable[Concatenate[Db, Callable[[Db], datetime], P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run *verb*, which is given the server's clock, as one transaction; a single short try.
+
+        For what is worth nothing a second later. If it fails it may have been saved all the same.
+
+        Raises:
+            StoreUnwritable: it failed, or others stood in the way for a second.
+        """
+        return await self._in_thread(
+            partial(self._in_our_words, partial(self._once, verb, args, kwargs))
+        )
 
     async def call(
         self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
@@ -254,6 +283,22 @@ class Connection:
             db.execute("COMMIT")
         return result
 
+    def _once(
+        self, verb: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> T:
+        link = self._linked()
+        db = Db(link)
+        try:
+            with _rolled_back(link):
+                db.execute(_BEGIN_SHORT)
+                result = verb(db, self._time_of, *args, **kwargs)
+                db.execute("COMMIT")
+        except _STOOD_IN_THE_WAY as error:
+            raise StoreUnwritable(
+                "the store cannot be written: others stood in the way", where=self._address.shown
+            ) from error
+        return result
+
     def _with_server_time(self, db: Db, kwargs: dict[str, object]) -> dict[str, object]:
         return kwargs | {"now": self._time_of(db)} if "now" in kwargs else kwargs
 
@@ -326,11 +371,26 @@ class Connection:
             return work()
         except _STOOD_IN_THE_WAY:
             raise
+        except errors.InsufficientPrivilege as error:
+            raise StoreBroken(
+                f"the server does not let this role do that: {self._address.masked(str(error))}",
+                where=self._address.shown,
+                how="grant what docs/scaling.md lists, or log in as another role",
+            ) from error
         except _PASSING as error:
             raise StoreUnwritable(
                 f"the store cannot be written: {self._address.masked(str(error))}",
                 where=self._address.shown,
             ) from error
+
+
+def columns(lines: Iterable[Mapping[str, object]]) -> dict[str, list[object]]:
+    """*lines*, which have the same names, as a list for each name: what ``unnest`` takes."""
+    found: dict[str, list[object]] = {}
+    for line in lines:
+        for name, value in line.items():
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def show_presence(db: Db, worker: int) -> None:
@@ -368,12 +428,13 @@ async def connect(
     *may_lose*: a server that forgets what it saved when the power fails will do, for tests.
 
     Raises:
-        StoreBroken: it is not reached, lets nobody in, is too old, or saves nothing durably.
+        StoreBroken: it is not reached, lets nobody in, is too old, saves nothing durably, or stands
+            behind a pooler.
     """
     connection = Connection(address, time_of=time_of, read_only=read_only)
     try:
         try:
-            await connection.call(_check, may_lose)
+            await connection.call(check_server, may_lose=may_lose)
         except StoreUnwritable as error:
             raise StoreBroken(
                 f"cannot open the store {address.shown}: {error.what}",
@@ -382,24 +443,3 @@ async def connect(
         yield connection
     finally:
         await connection.close()
-
-
-def _check(db: Db, may_lose: bool) -> None:
-    version, fsync, commits = db.execute(
-        """
-        SELECT current_setting('server_version_num')::int, current_setting('fsync'),
-               current_setting('synchronous_commit')
-        """
-    ).fetchone()
-    if version < OLDEST_SERVER:
-        raise StoreBroken(
-            f"PostgreSQL {version // 10_000} is too old: 14 or newer is needed",
-            how="use a newer server",
-        )
-    for name, value in (("fsync", fsync), ("synchronous_commit", commits)):
-        if value == "off" and not may_lose:
-            raise StoreBroken(
-                f"the PostgreSQL server has {name} = off",
-                why="what it says is saved can be lost, and would then be paid for twice",
-                how=f"set {name} = on for this database",
-            )

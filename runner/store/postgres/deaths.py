@@ -11,6 +11,7 @@ only if that worker never booked anything: while others' answers come in, the ni
 Whatever is saved about a task, that its reply was lost too, ends its row: the process outlived it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -31,30 +32,28 @@ _LONGEST_WAIT_MS: Final = 3_600_000
 def count_deaths(db: Db, dead: Sequence[int]) -> None:
     """Count what the *dead* workers left open, before anything of it is moved."""
     # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
-    posting = [
-        task
-        for (task,) in db.execute(
-            """
-            SELECT t.id
-              FROM tasks t
-              JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-              JOIN batches b ON b.id = a.batch_id
-             WHERE t.state IN ('posting', 'unknown') AND t.state = 'posting' AND b.outcome IS NULL
-               AND b.worker_id = ANY(%s::bigint[])
-               AND NOT EXISTS (SELECT 1 FROM batches o
-                                WHERE o.id > b.id - 1000 AND o.worker_id = b.worker_id
-                                  AND o.outcome IS NOT NULL AND o.settled_at >= b.intended_at)
-            """,
-            (list(dead),),
-        )
-    ]
+    posting = db.execute(
+        """
+        SELECT t.id, b.worker_id
+          FROM tasks t
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          JOIN batches b ON b.id = a.batch_id
+         WHERE t.state IN ('posting', 'unknown') AND t.state = 'posting' AND b.outcome IS NULL
+           AND b.worker_id = ANY(%s::bigint[])
+           AND NOT EXISTS (SELECT 1 FROM batches o
+                            WHERE o.id > b.id - 1000 AND o.worker_id = b.worker_id
+                              AND o.outcome IS NOT NULL AND o.settled_at >= b.intended_at)
+        """,
+        (list(dead),),
+    ).fetchall()
+    at_once = Counter(worker for _, worker in posting)
     db.executemany(
         f"""
         INSERT INTO deaths (task_id, posting) VALUES (%(task)s, 1)
             ON CONFLICT (task_id) DO UPDATE SET posting = deaths.posting + 1
          WHERE deaths.posting < {APART} OR %(alone)s
         """,
-        ({"task": task, "alone": len(posting) == 1} for task in posting),
+        ({"task": task, "alone": at_once[worker] == 1} for task, worker in posting),
     )
     db.execute(
         """
@@ -112,16 +111,26 @@ def note_booking(db: Db, tasks: Sequence[int], *, now: datetime) -> None:
 
 
 def set_apart(
-    db: Db, run: int, target: int, limit: int, *, now: datetime
+    db: Db, run: int, target: int, limit: int, *, worker: int, now: datetime
 ) -> tuple[bool | None, int]:
-    """Which due tasks of *target* may go into the next batch, and how many.
+    """Which due tasks of *target* may go into the next batch of *worker*, and how many.
 
     None: any; False: those not set apart; True: one that is. A limit of 0: none for now.
     """
     apart = f"(SELECT task_id FROM deaths WHERE posting >= {APART})"
     if not db.execute(f"SELECT 1 FROM {apart}").fetchone():
         return None, limit
-    if db.execute(f"SELECT 1 FROM tasks WHERE id IN {apart} AND state = 'posting'").fetchone():
+    # Alone in its process: the others go on, and would never all be idle at once.
+    posting = db.execute(
+        f"""
+        SELECT 1 FROM tasks t
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          JOIN batches b ON b.id = a.batch_id
+         WHERE t.id IN {apart} AND t.state = 'posting' AND b.worker_id = %s
+        """,
+        (worker,),
+    ).fetchone()
+    if posting:
         return False, 0
     others = db.execute(
         f"""
@@ -133,6 +142,7 @@ def set_apart(
     ).fetchone()
     if others:
         return False, limit
-    if db.execute("SELECT 1 FROM batches WHERE outcome IS NULL").fetchone():
+    under_way = "SELECT 1 FROM batches WHERE outcome IS NULL AND worker_id = %s"
+    if db.execute(under_way, (worker,)).fetchone():
         return True, 0
     return True, min(limit, 1)

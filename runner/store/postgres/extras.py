@@ -10,16 +10,17 @@ from runner.store.values import Answered, Ending, Posted, RemotelyFailed, Result
 from runner.task import Endpoint, RemoteId, Tag, TaskId
 
 
-def add_extra(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool:
+def add_extra(db: Db, tag: Tag, sighting: Sighting, *, account: int, now: datetime) -> bool:
     """Take up a second task of an attempt's; False if it is known."""
     reported = sighting.cost is not None and sighting.cost > 0
     made = db.execute(
         """
         INSERT INTO extra_charges
                (remote_id, task_id, attempt, run_id, tag, state, reserved_nanousd,
-                advanced_nanousd, advance_evidence, due_at, posted_at, found_at)
+                advanced_nanousd, advance_evidence, due_at, posted_at, found_at, account_id)
         SELECT %(remote_id)s, a.task_id, a.number, a.run_id, a.tag, 'posted', g.reserve_nanousd,
-               %(advance)s, %(evidence)s, %(now)s, coalesce(%(posted_at)s, b.intended_at), %(now)s
+               %(advance)s, %(evidence)s, %(now)s, coalesce(%(posted_at)s, b.intended_at), %(now)s,
+               %(account)s
           FROM attempts a
           JOIN tasks t ON t.id = a.task_id
           JOIN targets g ON g.id = t.target_id
@@ -35,6 +36,7 @@ def add_extra(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool:
             "posted_at": to_ms(sighting.posted_at) if sighting.posted_at else None,
             "task": tag.task,
             "number": tag.attempt,
+            "account": account,
         },
     )
     # What an attempt without an id might have cost is known now, and stands here.
@@ -54,16 +56,18 @@ def is_extra(db: Db, remote_id: str) -> bool:
     return found is not None
 
 
-def extras_due(db: Db, limit: int, *, now: datetime) -> list[Posted]:
+def extras_due(db: Db, limit: int, *, now: datetime, account: int | None = None) -> list[Posted]:
     rows = db.execute(
         """
         SELECT x.task_id, x.attempt, x.tag, x.remote_id, g.endpoint, x.posted_at, x.polls
           FROM extra_charges x
           JOIN tasks t ON t.id = x.task_id
           JOIN targets g ON g.id = t.target_id
-         WHERE x.state = 'posted' AND x.due_at <= %s ORDER BY x.due_at LIMIT %s
+         WHERE x.state = 'posted' AND x.due_at <= %(now)s
+           AND (%(account)s::bigint IS NULL OR x.account_id = %(account)s)
+         ORDER BY x.due_at LIMIT %(limit)s
         """,
-        (to_ms(now), limit),
+        {"now": to_ms(now), "limit": limit, "account": account},
     )
     return [
         Posted(

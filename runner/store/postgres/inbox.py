@@ -34,23 +34,47 @@ def deliver(db: Db, deliveries: Sequence[Delivery], *, now: datetime) -> int:
 
 
 def letters(
-    db: Db, *, after: int, limit: int, most_bytes: int, told: datetime, now: datetime
+    db: Db,
+    *,
+    after: int,
+    limit: int,
+    most_bytes: int,
+    account: int | None = None,
+    told: datetime,
+    now: datetime,
 ) -> list[Letter]:
-    ahead = now - told
-    waiting = db.execute(
-        "SELECT id, remote_id, tag, received_at FROM inbox WHERE id > %s ORDER BY id LIMIT %s",
-        (after, limit),
-    ).fetchall()
+    while True:
+        waiting = db.execute(
+            "SELECT id, remote_id, tag, received_at FROM inbox WHERE id > %s ORDER BY id LIMIT %s",
+            (after, limit),
+        ).fetchall()
+        found = _letters(db, waiting, most_bytes, account, now - told)
+        if found or not waiting:
+            return found
+        # All of these are for another account.
+        after = waiting[-1][0]
+
+
+def _letters(
+    db: Db,
+    waiting: Sequence[tuple[int, str, str, int]],
+    most_bytes: int,
+    account: int | None,
+    ahead: timedelta,
+) -> list[Letter]:
     seen = [
-        (id, tag.task, tag.attempt, text)
+        (id, parsed.task, parsed.attempt, text)
         for id, _, text, _ in waiting
-        if (tag := Tag.parse(text)) is not None
+        if (parsed := Tag.parse(text)) is not None
     ]
     known = {row[0]: row[1:] for row in _attempts(db, seen)} if seen else {}
     found: list[Letter] = []
     held = 0
     for id, remote_id, tag, received_at in waiting:
-        standing, posted, endpoint = _judge(db, RemoteId(remote_id), tag, known.get(id))
+        asked_with, *row = known.get(id) or (None,)
+        if account is not None and asked_with not in (None, account):
+            continue
+        standing, posted, endpoint = _judge(db, RemoteId(remote_id), tag, tuple(row))
         body = b""
         if standing is Standing.OPEN:
             (body,) = db.execute("SELECT body FROM inbox WHERE id = %s", (id,)).fetchone()
@@ -73,7 +97,7 @@ def letters(
 def _attempts(db: Db, seen: list[tuple[int, TaskId, int, str]]) -> Cursor:
     return db.execute(
         """
-        SELECT e.letter, t.id, a.number, a.state, a.remote_id, t.state,
+        SELECT e.letter, b.account_id, t.id, a.number, a.state, a.remote_id, t.state,
                t.attempt, g.endpoint, t.posted_at, t.polls, t.tries, r.tries, t.ready,
                b.intended_api_at
           FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[])
@@ -89,9 +113,9 @@ def _attempts(db: Db, seen: list[tuple[int, TaskId, int, str]]) -> Cursor:
 
 
 def _judge(
-    db: Db, remote_id: RemoteId, tag: str, row: tuple[object, ...] | None
+    db: Db, remote_id: RemoteId, tag: str, row: tuple[object, ...]
 ) -> tuple[Standing, Posted | None, Endpoint | None]:
-    if row is None:
+    if not row:
         return Standing.FOREIGN, None, None
     task, number, attempt, known, state, newest, endpoint, *asked = row
     where = Endpoint.parse(str(endpoint))
@@ -143,7 +167,9 @@ def drop_letters(db: Db, letters: Sequence[int]) -> None:
     )
 
 
-def undelivered(db: Db, limit: int, *, now: datetime) -> list[Undelivered]:
+def undelivered(
+    db: Db, limit: int, *, now: datetime, account: int | None = None
+) -> list[Undelivered]:
     # Word for word the condition of the index tasks_undelivered. What is due is asked for now.
     rows = db.execute(
         """
@@ -151,11 +177,17 @@ def undelivered(db: Db, limit: int, *, now: datetime) -> list[Undelivered]:
           FROM tasks t
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.state = 'posted' AND t.ready = 1 AND t.postback = 1
-           AND t.due_at > %s AND t.due_at <= %s AND t.leased_by IS NULL
-         ORDER BY t.due_at LIMIT %s
+           AND t.due_at > %(now)s AND t.due_at <= %(latest)s AND t.leased_by IS NULL
+           AND (%(account)s::bigint IS NULL OR t.account_id = %(account)s)
+         ORDER BY t.due_at LIMIT %(limit)s
            FOR UPDATE OF t SKIP LOCKED
         """,
-        (to_ms(now), to_ms(now + GRACE - LISTED_FOR), limit),
+        {
+            "now": to_ms(now),
+            "latest": to_ms(now + GRACE - LISTED_FOR),
+            "account": account,
+            "limit": limit,
+        },
     ).fetchall()
     db.execute(
         "UPDATE tasks SET postback = 2 WHERE id = ANY(%s::bigint[])",
@@ -181,9 +213,13 @@ def gauges(db: Db) -> Gauges:
     waiting, oldest = db.execute("SELECT count(*), min(received_at) FROM inbox").fetchone()
     moments = [
         at
-        for (target,) in db.execute("SELECT id FROM targets")
+        for place in db.execute("SELECT g.id, c.id FROM targets g, accounts c").fetchall()
         for (at,) in db.execute(
-            "SELECT min(posted_at) FROM tasks WHERE state = 'posted' AND target_id = %s", (target,)
+            """
+            SELECT min(posted_at) FROM tasks
+             WHERE state = 'posted' AND target_id = %s AND account_id = %s
+            """,
+            place,
         )
         if at is not None
     ]

@@ -19,12 +19,15 @@ class InboxVerbs:
     async def deliver(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
         return await self._writer.write(inbox.deliver, deliveries, now=now)
 
-    async def letters(self, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
+    async def letters(
+        self, *, after: int, limit: int, most_bytes: int, account: int | None = None
+    ) -> list[Letter]:
         return await self._reader.read(
             inbox.letters,
             after=after,
             limit=limit,
             most_bytes=most_bytes,
+            account=account,
             told=(told := self._clock.now()),
             now=told,
         )
@@ -32,8 +35,10 @@ class InboxVerbs:
     async def drop_letters(self, letters: Sequence[int]) -> None:
         await self._writer.write(inbox.drop_letters, letters)
 
-    async def undelivered(self, limit: int, *, now: datetime) -> list[Undelivered]:
-        return await self._writer.write(inbox.undelivered, limit, now=now)
+    async def undelivered(
+        self, limit: int, *, now: datetime, account: int | None = None
+    ) -> list[Undelivered]:
+        return await self._writer.write(inbox.undelivered, limit, now=now, account=account)
 
     async def gauges(self) -> Gauges:
         return await self._reader.read(inbox.gauges)

@@ -11,15 +11,21 @@ only assumed here, so meanwhile others have put its attempts in doubt, and may h
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from runner.store.postgres.connection import Db
+from runner.store.postgres.deaths import outlived
 from runner.store.postgres.reconciling import found
 from runner.store.reconciling import Found, Sighting
 from runner.task import Accepted, Outcome, Tag
 
+TAKEN_FOR_DEAD: Final = "the process died between its intent to post and the reply"
+"""What a batch says that somebody else ended. Its reply may come all the same."""
+
 
 def book_late(db: Db, outcomes: Sequence[Outcome], *, now: datetime) -> Found:
     """Book what *outcomes* say was taken as if a listing had shown it."""
+    outlived(db, [tag.task for each in outcomes if (tag := Tag.parse(each.tag))])
     taken = [each for each in outcomes if isinstance(each, Accepted)]
     # Nobody decides about one of them meanwhile.
     db.execute(

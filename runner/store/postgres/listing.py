@@ -147,9 +147,10 @@ def _attempts(db: Db, id: int) -> tuple[AttemptDetail, ...]:
         SELECT a.number, a.batch_id, a.state, a.model, a.tag, a.remote_id, a.code, a.message,
                b.intended_at, a.accepted_at, a.ended_at, a.charge_evidence, length(p.raw),
                a.reserved_nanousd, a.at_risk_nanousd, a.advanced_nanousd, a.charged_nanousd,
-               a.refunded_nanousd, a.over_reserve_nanousd
+               a.refunded_nanousd, a.over_reserve_nanousd, c.name
           FROM attempts a
           JOIN batches b ON b.id = a.batch_id
+          JOIN accounts c ON c.id = b.account_id
           LEFT JOIN replies p ON p.task_id = a.task_id AND p.attempt = a.number
          WHERE a.task_id = %s ORDER BY a.number
         """,
@@ -162,7 +163,7 @@ def _attempts(db: Db, id: int) -> tuple[AttemptDetail, ...]:
 def _attempt(row: Row, result: ResultDetail | None) -> AttemptDetail:
     number, batch, state, model, tag, remote_id, code, message, intended, accepted, ended = row[:11]
     evidence, reply_bytes = row[11:13]
-    reserved, at_risk, advanced, charged, refunded, over_reserve = row[13:]
+    reserved, at_risk, advanced, charged, refunded, over_reserve, account = row[13:]
     return AttemptDetail(
         number=number,
         batch=batch,
@@ -186,6 +187,7 @@ def _attempt(row: Row, result: ResultDetail | None) -> AttemptDetail:
         evidence=None if evidence is None else Evidence(evidence),
         result=result,
         reply_bytes=reply_bytes,
+        account=account,
     )
 
 

@@ -6,7 +6,8 @@
     answer lost .......... failed(answer_lost), what was reserved at risk; pending again only where
                            the run says live_resend and the task has tries left
 
-The intent is that of every post (``posting.begin_batch``), for one task. DESIGN.md §4.
+The intent is that of every post (``posting.begin_batch``), for one task. DESIGN.md §4. An answer
+that comes after its worker was taken for dead is none the less real: ``late_answers``.
 """
 
 from dataclasses import replace
@@ -19,6 +20,7 @@ from runner.rows import Batch
 from runner.store.postgres.collecting import answer, fail
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import outlived
+from runner.store.postgres.late_answers import book_beside, is_late, reopen
 from runner.store.postgres.lost_answers import lose, tries_left
 from runner.store.postgres.posting import settle_batch
 from runner.store.values import Answered, AnswerLost, AttemptOver, LiveEnding, RemotelyFailed
@@ -37,6 +39,10 @@ def settle_live(
     told: datetime,
     now: datetime,
 ) -> None:
+    if is_late(db, batch) and not reopen(db, batch):
+        book_beside(db, batch, ending, remote_id, now=now)
+        _close(db, batch, outcome, code, message, to_ms(now))
+        return
     if isinstance(ending, NotTaken | Refused):
         settle_batch(db, batch, [ending], outcome=outcome, code=code, message=message, now=now)
         return
@@ -62,11 +68,17 @@ def settle_live(
             fail(db, [replace(ending, again_at=again_at)], moment, State.POSTING)
         case AnswerLost():
             lose(db, replace(ending, again_at=ending.again_at + ahead), moment)
+    _close(db, batch, outcome, code, message, moment)
+    hit(Point.LIVE_OUTCOME_INSIDE)
+
+
+def _close(
+    db: Db, batch: Batch, outcome: str, code: int | None, message: str | None, moment: int
+) -> None:
     db.execute(
         "UPDATE batches SET outcome = %s, code = %s, message = %s, settled_at = %s WHERE id = %s",
         (outcome, code, message, moment, batch.id),
     )
-    hit(Point.LIVE_OUTCOME_INSIDE)
 
 
 def _check_open(db: Db, batch: Batch, ending: Answered | RemotelyFailed | AnswerLost) -> None:

@@ -180,6 +180,8 @@ def _merge_rows(db: Db, scope: dict[str, object]) -> None:
         """,
         scope,
     )
+    # Else the row ids would be taken for unknown, and every join with them be done row by row.
+    db.execute("ANALYZE staged_rows")
     # A row that moved within the input has one line: where the latest load has it.
     db.execute(
         """
@@ -196,12 +198,15 @@ def _merge_rows(db: Db, scope: dict[str, object]) -> None:
         """,
         scope,
     )
+    # + 0: a load that has just begun is not in the statistics yet, and all of it would be read
+    # again for each row.
     db.execute(
         """
-        UPDATE input_rows
-           SET duplicate_of = (SELECT nullif(min(o.position), input_rows.position) FROM input_rows o
-                                WHERE o.row_id = input_rows.row_id AND o.load_id = %(load)s)
-         WHERE load_id = %(load)s AND position BETWEEN %(first)s AND %(last)s
+        UPDATE input_rows AS i SET duplicate_of = f.position
+          FROM staged_rows r,
+               LATERAL (SELECT min(o.position) AS position FROM input_rows o
+                         WHERE o.row_id = r.row_id AND o.load_id + 0 = %(load)s) AS f
+         WHERE i.load_id = %(load)s AND i.position = r.position AND f.position < r.position
         """,
         scope,
     )
@@ -210,29 +215,26 @@ def _merge_rows(db: Db, scope: dict[str, object]) -> None:
 def _queue_tasks(db: Db, scope: dict[str, object], last_task: int) -> int:
     new = db.execute(
         """
-        INSERT INTO tasks (run_id, row_id, target_id, sample, turn, state, due_at)
-        SELECT %(run)s, r.row_id, a.target_id, a.sample, a.turn, %(pending)s,
-               CASE a.turn WHEN 1 THEN %(now)s END
-          FROM staged_asks a JOIN staged_rows r ON r.position = a.position
+        WITH asked AS MATERIALIZED (
+            SELECT r.row_id, a.target_id, a.sample, a.turn, a.number, a.hash, a.body
+              FROM staged_asks a JOIN staged_rows r ON r.position = a.position),
+        queued AS (
+            INSERT INTO tasks (run_id, row_id, target_id, sample, turn, state, due_at)
+            SELECT %(run)s, row_id, target_id, sample, turn, %(pending)s,
+                   CASE turn WHEN 1 THEN %(now)s END
+              FROM asked ORDER BY number
+                ON CONFLICT DO NOTHING
+            RETURNING id, row_id, target_id, sample, turn)
+        INSERT INTO payloads (task_id, hash, body)
+        SELECT q.id, a.hash, a.body
+          FROM queued q
+          JOIN asked a ON a.row_id = q.row_id AND a.target_id = q.target_id
+                      AND a.sample = q.sample AND a.turn = q.turn
          ORDER BY a.number
             ON CONFLICT DO NOTHING
         """,
         scope,
     ).rowcount
-    db.execute(
-        """
-        INSERT INTO payloads (task_id, hash, body)
-        SELECT t.id, a.hash, a.body
-          FROM staged_asks a
-          JOIN staged_rows r ON r.position = a.position
-          JOIN tasks t ON t.row_id = r.row_id AND t.target_id = a.target_id
-                      AND t.sample = a.sample AND t.turn = a.turn
-         WHERE t.id > %(last_task)s
-         ORDER BY a.number
-            ON CONFLICT DO NOTHING
-        """,
-        scope,
-    )
     if db.execute("SELECT EXISTS (SELECT 1 FROM staged_asks WHERE turn > 1)").fetchone()[0]:
         follow_ups.add(db, last_task=last_task)
     return new

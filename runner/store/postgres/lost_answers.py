@@ -78,9 +78,9 @@ def lose(db: Db, lost: AnswerLost, moment: int) -> None:
         )
 
 
-def lose_calls(db: Db, dead: Sequence[int], *, now: datetime) -> int:
-    """Live calls that the *dead* workers left open: nobody will ever read their answers. Returns
-    how many; their batches are closed with those of the posts."""
+def lose_calls(db: Db, batches: Sequence[int], *, now: datetime) -> int:
+    """Live calls among the open *batches*, whose answers nobody is expected to read. Returns how
+    many; their batches are closed with those of the posts."""
     # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
     left = db.execute(
         """
@@ -89,10 +89,10 @@ def lose_calls(db: Db, dead: Sequence[int], *, now: datetime) -> int:
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           JOIN batches b ON b.id = a.batch_id
          WHERE t.state IN ('posting', 'unknown') AND t.state = 'posting'
-           AND b.endpoint LIKE '%%/live' AND b.worker_id = ANY(%s::bigint[])
+           AND b.endpoint LIKE '%%/live' AND b.id = ANY(%s::bigint[])
          ORDER BY t.id FOR UPDATE OF t
         """,
-        (list(dead),),
+        (list(batches),),
     ).fetchall()
     for task, attempt in left:
         lost = AnswerLost(

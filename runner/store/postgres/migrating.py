@@ -71,8 +71,11 @@ def _pending(db: Db, migrations: list[Migration]) -> list[Migration]:
         name
         for (name,) in db.execute(
             """
-            SELECT column_name FROM information_schema.columns
-             WHERE table_schema = current_schema() AND table_name = 'migrations'
+            SELECT a.attname
+              FROM pg_attribute a
+              JOIN pg_class c ON c.oid = a.attrelid
+              JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = current_schema() AND c.relname = 'migrations' AND a.attnum > 0
             """
         )
     }

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +18,8 @@ from runner.store.postgres.connection import Db
 
 _FETCHED_AT_ONCE: Final = 500
 _MODULUS: Final = 1 << 128
+_STAYS: Final = frozenset({"host", "moved_to"})
+"""Of the table ``install``: what is said of the place, not of the store."""
 
 Row = Sequence[object]
 
@@ -60,8 +63,8 @@ def to_server(db: Db, path: Path) -> Moved:
     """
     with closing(_opened(path)) as file:
         file.execute("BEGIN")
-        tables = _tables(file)
-        server = _Server(db)
+        tables = tables_of(file)
+        server = Server(db)
         server.prepare(tables)
         for table in tables:
             if db.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]:
@@ -87,8 +90,8 @@ def to_file(db: Db, path: Path) -> Moved:
     with closing(_opened(path)) as file:
         file.execute("PRAGMA synchronous = FULL")
         file.execute("BEGIN IMMEDIATE")
-        tables = _tables(file)
-        server = _Server(db)
+        tables = tables_of(file)
+        server = Server(db)
         triggers = file.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
         ).fetchall()
@@ -105,7 +108,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
 
-def _tables(file: sqlite3.Connection) -> dict[str, list[str]]:
+def tables_of(file: sqlite3.Connection) -> dict[str, list[str]]:
     """Every table's columns; a table stands behind those that it refers to."""
     names = file.execute(
         """
@@ -113,6 +116,10 @@ def _tables(file: sqlite3.Connection) -> dict[str, list[str]]:
          WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'migrations' ORDER BY rowid
         """
     ).fetchall()
+    refers = {
+        name: {to for _, _, to, *_ in file.execute(f"PRAGMA foreign_key_list({name})")} - {name}
+        for (name,) in names
+    }
     return {
         # 0: neither hidden nor made from others.
         name: [
@@ -120,7 +127,7 @@ def _tables(file: sqlite3.Connection) -> dict[str, list[str]]:
             for _, column, *_, hidden in file.execute(f"PRAGMA table_xinfo({name})")
             if hidden == 0
         ]
-        for (name,) in names
+        for name in TopologicalSorter(refers).static_order()
     }
 
 
@@ -133,8 +140,8 @@ def _copy(source: _Side, target: _Side, tables: dict[str, list[str]]) -> Moved:
         )
     copied = 0
     for table, columns in tables.items():
-        target.fill(table, columns, source.rows(table, columns))
-        sent, arrived = (_sum(side.rows(table, columns)) for side in (source, target))
+        target.fill(table, columns, _moving(source, table, columns))
+        sent, arrived = (_sum(_moving(side, table, columns)) for side in (source, target))
         if sent != arrived:
             raise StoreBroken(
                 f"table {table} did not arrive as it is: {sent.rows} rows there, {arrived.rows}"
@@ -144,6 +151,15 @@ def _copy(source: _Side, target: _Side, tables: dict[str, list[str]]) -> Moved:
         copied += sent.rows
     target.go_on_after(tables, source.highest())
     return Moved(tables=len(tables), rows=copied)
+
+
+def _moving(side: _Side, table: str, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows of *table* that go along."""
+    rows = side.rows(table, columns)
+    if table == "install":
+        name = columns.index("name")
+        return (row for row in rows if row[name] not in _STAYS)
+    return rows
 
 
 def _sum(rows: Iterable[Row]) -> _Sum:
@@ -176,7 +192,9 @@ class _File:
         self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('tasks', ?)", (task,))
 
 
-class _Server:
+class Server:
+    """A store on a server, within a transaction."""
+
     def __init__(self, db: Db) -> None:
         self._db = db
         # A night's answers take longer than any verb may.
@@ -187,8 +205,11 @@ class _Server:
         """Nobody writes here until all of it is saved."""
         self._db.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
 
-    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
-        self._db.execute(f"DECLARE moving CURSOR FOR SELECT {', '.join(columns)} FROM {table}")
+    def rows(self, table: str, columns: Sequence[str], which: str = "true") -> Iterator[Row]:
+        """The rows of *table* that *which* is true of, some hundreds in memory at a time."""
+        self._db.execute(
+            f"DECLARE moving CURSOR FOR SELECT {', '.join(columns)} FROM {table} WHERE {which}"
+        )
         while rows := self._db.execute(f"FETCH {_FETCHED_AT_ONCE} FROM moving").fetchall():
             yield from rows
         self._db.execute("CLOSE moving")

@@ -49,24 +49,30 @@ def hasten(
     told: datetime,
     now: datetime,
     again: bool = False,
+    account: int | None = None,
 ) -> int:
     ahead = now - told
     hastened = 0
     for kind, posted_by in older.items():
         targets = db.execute(
             """
-            SELECT g.id FROM targets g
-             WHERE g.endpoint = %s AND g.model = %s
-               AND EXISTS (SELECT 1 FROM tasks t WHERE t.target_id = g.id AND t.state = 'posted')
+            SELECT g.id, c.id FROM targets g, accounts c
+             WHERE g.endpoint = %(endpoint)s AND g.model = %(model)s
+               AND (%(account)s::bigint IS NULL OR c.id = %(account)s)
+               AND EXISTS (SELECT 1 FROM tasks t
+                            WHERE t.target_id = g.id AND t.account_id = c.id
+                              AND t.state = 'posted')
+             ORDER BY g.id, c.id
             """,
-            kind,
+            {"endpoint": kind.endpoint, "model": kind.model, "account": account},
         ).fetchall()
-        for (target,) in targets:
+        for target, each in targets:
             hastened += db.execute(
                 """
                 UPDATE tasks SET due_at = %(now)s
                  WHERE id IN (SELECT id FROM tasks
                                WHERE state = 'posted' AND target_id = %(target)s
+                                 AND account_id = %(each)s
                                  AND posted_at <= %(posted_by)s
                                  AND ready = 0 AND (polls = 0) <> %(again)s AND postback = 0
                                  AND leased_by IS NULL AND due_at > %(now)s
@@ -76,6 +82,7 @@ def hasten(
                 {
                     "now": to_ms(now),
                     "target": target,
+                    "each": each,
                     "posted_by": to_ms(posted_by + ahead),
                     "again": again,
                     "limit": limit - hastened,
@@ -97,6 +104,14 @@ class PlanningVerbs:
         await self._writer.write(keep_curves, curves, now=now)
 
     async def hasten(
-        self, limit: int, *, older: Mapping[Kind, datetime], now: datetime, again: bool = False
+        self,
+        limit: int,
+        *,
+        older: Mapping[Kind, datetime],
+        now: datetime,
+        again: bool = False,
+        account: int | None = None,
     ) -> int:
-        return await self._writer.write(hasten, limit, older=older, told=now, now=now, again=again)
+        return await self._writer.write(
+            hasten, limit, older=older, told=now, now=now, again=again, account=account
+        )

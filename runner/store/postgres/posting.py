@@ -9,14 +9,16 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.rows import Attempt, Batch
+from runner.store.postgres.accounts import MAY_ASK, pinned_elsewhere
 from runner.store.postgres.affording import affordable
-from runner.store.postgres.connection import Db
+from runner.store.postgres.connection import Db, columns
 from runner.store.postgres.controlling import pause_of
 from runner.store.postgres.deaths import APART, outlived, set_apart
 from runner.store.postgres.follow_ups import with_history
 from runner.store.postgres.history import reserve_of
-from runner.store.postgres.identity import TAKEN_FOR_DEAD, install_id, revive
-from runner.store.postgres.late_replies import book_late
+from runner.store.postgres.identity import install_id
+from runner.store.postgres.late_replies import TAKEN_FOR_DEAD, book_late
+from runner.store.postgres.living import revive
 from runner.store.postgres.loading import being_loaded
 from runner.store.postgres.ready_list import DELIVERED_BY, first_ask_ms
 from runner.store.postgres.runs import hold_run
@@ -36,38 +38,45 @@ from runner.task import (
 
 
 def targets_to_post(
-    db: Db, run: int, *, now: datetime, method: Method = Method.STANDARD
+    db: Db,
+    run: int,
+    *,
+    now: datetime,
+    method: Method = Method.STANDARD,
+    account: int | None = None,
 ) -> list[tuple[int, Endpoint]]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return []
     rows = db.execute(
-        """
+        f"""
         SELECT id, endpoint FROM targets g
-         WHERE run_id = %(run)s AND endpoint LIKE '%%/' || %(method)s
+         WHERE run_id = %(run)s AND endpoint LIKE '%%/' || %(method)s AND {MAY_ASK}
            AND EXISTS (SELECT 1 FROM tasks t
                         WHERE t.run_id = %(run)s AND t.target_id = g.id
                           AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= %(now)s)
          ORDER BY id
         """,
-        {"run": run, "now": to_ms(now), "method": method},
+        {"run": run, "now": to_ms(now), "method": method, "account": account},
     )
     return [(target, Endpoint.parse(endpoint)) for target, endpoint in rows]
 
 
-def waiting_to_post(db: Db, run: int, *, told: datetime, now: datetime) -> dict[Endpoint, datetime]:
+def waiting_to_post(
+    db: Db, run: int, *, told: datetime, now: datetime, account: int | None = None
+) -> dict[Endpoint, datetime]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return {}
     rows = db.execute(
-        """
+        f"""
         SELECT endpoint, due_at
           FROM (SELECT g.endpoint,
                        (SELECT min(t.due_at) FROM tasks t
                          WHERE t.run_id = %(run)s AND t.target_id = g.id
                            AND t.state = 'pending' AND t.changed = 0) AS due_at
-                  FROM targets g WHERE g.run_id = %(run)s) AS waiting
+                  FROM targets g WHERE g.run_id = %(run)s AND {MAY_ASK}) AS waiting
          WHERE due_at IS NOT NULL ORDER BY due_at DESC
         """,
-        {"run": run},
+        {"run": run, "account": account},
     )
     ahead = now - told
     return {Endpoint.parse(endpoint): from_ms(due_at) - ahead for endpoint, due_at in rows}
@@ -98,19 +107,21 @@ def begin_batch(
     endpoint, name = db.execute(
         "SELECT endpoint, name FROM targets WHERE id = %s", (target,)
     ).fetchone()
+    if pinned_elsewhere(db, target, account):
+        return Idle.NOTHING_DUE
     reserve = reserve_of(db, target)
-    room = affordable(db, run, endpoint, reserve, limit, ceiling, now=now)
+    room = affordable(db, run, endpoint, reserve, limit, ceiling, account=account, now=now)
     if isinstance(room, Idle):
         method = Endpoint.parse(endpoint).method
-        posted = targets_to_post(db, run, now=now, method=method)
+        posted = targets_to_post(db, run, now=now, method=method, account=account)
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
-    apart, room = set_apart(db, run, target, room, now=now)
+    apart, room = set_apart(db, run, target, room, worker=worker, now=now)
     taken = db.execute(
         """
         UPDATE tasks
-           SET state = %(posting)s, attempt = attempt + 1, ready = 0, polls = 0,
-               postback = %(postback)s
+           SET state = %(posting)s, attempt = attempt + 1, account_id = %(account)s, ready = 0,
+               polls = 0, postback = %(postback)s
          WHERE id IN (SELECT id FROM tasks
                        WHERE run_id = %(run)s AND target_id = %(target)s
                          AND state = 'pending' AND changed = 0 AND due_at <= %(now)s
@@ -123,6 +134,7 @@ def begin_batch(
         {
             "posting": after(State.PENDING, Event.INTENDED),
             "postback": int(postback),
+            "account": account,
             "run": run,
             "target": target,
             "now": to_ms(now),
@@ -153,13 +165,24 @@ def begin_batch(
             None if api_time is None else to_ms(api_time),
         ),
     ).fetchone()
-    db.executemany(
+    # One statement for all: what triggers keep would else get a new version for each attempt.
+    db.execute(
         """
         INSERT INTO attempts
                (task_id, number, run_id, batch_id, model, tag, state, reserved_nanousd)
-        VALUES (%s, %s, %s, %s, %s, %s, 'posting', %s)
+        SELECT task, number, %s, %s, model, tag, 'posting', %s
+          FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
+                 AS e(task, number, model, tag)
         """,
-        ((a.task, a.number, run, batch, models[a.task], a.tag, reserve) for a in attempts),
+        (
+            run,
+            batch,
+            reserve,
+            [a.task for a in attempts],
+            [a.number for a in attempts],
+            [models[a.task] for a in attempts],
+            [a.tag for a in attempts],
+        ),
     )
     hit(Point.INTENT_INSIDE)
     # The caller measures with its own clock how long ago that is.
@@ -234,17 +257,23 @@ def settle_batch(
     if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
     outlived(db, (attempt.task for attempt in batch.attempts))
-    db.executemany(
+    db.execute(
         """
-        UPDATE attempts
-           SET state = %(state)s, remote_id = %(remote_id)s, code = %(code)s, message = %(message)s,
-               accepted_at = %(accepted_at)s, ended_at = %(ended_at)s,
-               advanced_nanousd = coalesce(%(advance)s, 0), advance_evidence = %(evidence)s,
-               at_risk_nanousd = CASE WHEN %(state)s = 'unknown' THEN reserved_nanousd ELSE 0 END,
-               reserved_nanousd = CASE WHEN %(state)s = 'posted' THEN reserved_nanousd ELSE 0 END
-         WHERE task_id = %(task)s AND number = %(number)s
+        UPDATE attempts AS a
+           SET state = e.state, remote_id = e.remote_id, code = e.code, message = e.message,
+               accepted_at = e.accepted_at, ended_at = e.ended_at,
+               advanced_nanousd = coalesce(e.advance, 0), advance_evidence = e.evidence,
+               at_risk_nanousd = CASE WHEN e.state = 'unknown' THEN a.reserved_nanousd ELSE 0 END,
+               reserved_nanousd = CASE WHEN e.state = 'posted' THEN a.reserved_nanousd ELSE 0 END
+          FROM unnest(%(task)s::bigint[], %(number)s::bigint[], %(state)s::text[],
+                      %(remote_id)s::text[], %(code)s::bigint[], %(message)s::text[],
+                      %(accepted_at)s::bigint[], %(ended_at)s::bigint[], %(advance)s::bigint[],
+                      %(evidence)s::text[])
+                 AS e(task, number, state, remote_id, code, message, accepted_at, ended_at, advance,
+                      evidence)
+         WHERE a.task_id = e.task AND a.number = e.number
         """,
-        bookings,
+        columns(bookings),
     )
     close_batch(db, batch, outcomes, outcome=outcome, code=code, message=message, now=now)
     hit(Point.OUTCOME_INSIDE)

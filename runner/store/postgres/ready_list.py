@@ -27,13 +27,17 @@ GRACE: Final = timedelta(minutes=5)
 """How long one that shows on the list is left alone all the same: it may be sent once more."""
 
 
-def waiting_providers(db: Db) -> list[Provider]:
+def waiting_providers(db: Db, account: int | None = None) -> list[Provider]:
     rows = db.execute(
         """
         SELECT DISTINCT endpoint FROM targets g
-         WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.target_id = g.id AND t.state = 'posted')
+         WHERE EXISTS (SELECT 1 FROM accounts c
+                         JOIN tasks t ON t.target_id = g.id AND t.account_id = c.id
+                        WHERE t.state = 'posted'
+                          AND (%(account)s::bigint IS NULL OR c.id = %(account)s))
          ORDER BY endpoint
-        """
+        """,
+        {"account": account},
     )
     return list(dict.fromkeys(Endpoint.parse(endpoint).provider for (endpoint,) in rows))
 
@@ -67,7 +71,8 @@ def mark_ready(db: Db, tags: Sequence[Tag], *, now: datetime) -> int:
 def first_ask_ms(db: Db, task: int) -> int:
     """How long after its receipt *task*, and those like it, are asked for by their ids, unless the
     list shows them sooner."""
-    if _is_trusted(db):
+    (account,) = db.execute("SELECT account_id FROM tasks WHERE id = %s", (task,)).fetchone()
+    if is_trusted(db, account):
         return CHECKPOINTS[0] // _MS
     learned = db.execute(
         f"SELECT ({_LEARNED}) FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.id = %s",
@@ -81,22 +86,37 @@ _LEARNED: Final = """SELECT c.first_ask_ms FROM completion_curves c
 """What is known of answers like those of a target ``g``."""
 
 
-def _is_trusted(db: Db) -> bool:
-    row = db.execute("SELECT value FROM install WHERE name = 'ready_list_trusted'").fetchone()
+_TRUSTED: Final = "ready_list_trusted."
+"""Begins the name under which it is kept whether an account's list is trusted."""
+
+
+def is_trusted(db: Db, account: int) -> bool:
+    """Whether the list of *account* is trusted now."""
+    row = db.execute(
+        "SELECT value FROM install WHERE name = %s", (f"{_TRUSTED}{account}",)
+    ).fetchone()
     return row is not None and row[0] == "yes"
 
 
-def trust_ready_list(db: Db, trusted: bool, *, now: datetime) -> None:
-    if trusted == _is_trusted(db):
+def trust_ready_list(db: Db, trusted: bool, *, now: datetime, account: int | None = None) -> None:
+    accounts = db.execute("SELECT id FROM accounts ORDER BY id").fetchall()
+    for (each,) in accounts:
+        if account in (None, each):
+            _trust(db, each, trusted, now)
+
+
+def _trust(db: Db, account: int, trusted: bool, now: datetime) -> None:
+    if trusted == is_trusted(db, account):
         return
     db.execute(
         """
-        INSERT INTO install (name, value) VALUES ('ready_list_trusted', %s)
+        INSERT INTO install (name, value) VALUES (%s, %s)
             ON CONFLICT (name) DO UPDATE SET value = excluded.value
         """,
-        ("yes" if trusted else "no",),
+        (f"{_TRUSTED}{account}", "yes" if trusted else "no"),
     )
     scope = {
+        "account": account,
         "now": to_ms(now),
         "first": FIRST_POLL // _MS,
         "longest": LONGEST_POLL // _MS,
@@ -108,7 +128,8 @@ def trust_ready_list(db: Db, trusted: bool, *, now: datetime) -> None:
         db.execute(
             """
             UPDATE tasks SET due_at = posted_at + %(checkpoint)s
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND polls = 0
+             WHERE state = 'posted' AND account_id = %(account)s AND ready = 0
+               AND leased_by IS NULL AND polls = 0
                AND posted_at > %(now)s - %(checkpoint)s
                AND due_at < posted_at + %(checkpoint)s
                AND NOT EXISTS (SELECT 1 FROM deaths d
@@ -128,7 +149,8 @@ def trust_ready_list(db: Db, trusted: bool, *, now: datetime) -> None:
                                                (SELECT ({_LEARNED}) FROM targets g
                                                  WHERE g.id = tasks.target_id), 0)
                                            ELSE 0 END))
-             WHERE state = 'posted' AND ready = 0 AND leased_by IS NULL AND postback = 0
+             WHERE state = 'posted' AND account_id = %(account)s AND ready = 0
+               AND leased_by IS NULL AND postback = 0
             """,
             scope,
         )

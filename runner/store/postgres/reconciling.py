@@ -33,7 +33,7 @@ _ADOPTS: Final = frozenset({State.UNKNOWN, State.QUARANTINED, State.PENDING})
 """Whose tasks take up an id that is found for their newest attempt."""
 
 
-def doubts(db: Db) -> list[Doubt]:
+def doubts(db: Db, *, account: int | None = None) -> list[Doubt]:
     # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
     rows = db.execute(
         """
@@ -43,8 +43,10 @@ def doubts(db: Db) -> list[Doubt]:
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           LEFT JOIN payloads p ON p.task_id = t.id
          WHERE t.state IN ('posting', 'unknown') AND t.state = 'unknown' AND a.state = 'unknown'
+           AND (%(account)s::bigint IS NULL OR t.account_id = %(account)s)
          ORDER BY a.batch_id, a.task_id
-        """
+        """,
+        {"account": account},
     )
     attempts: dict[int, list[DoubtfulAttempt]] = defaultdict(list)
     for batch, task, number, tag, prompt, model in rows:
@@ -55,9 +57,11 @@ def doubts(db: Db) -> list[Doubt]:
 
 
 def _doubt(db: Db, batch: int, attempts: tuple[DoubtfulAttempt, ...]) -> Doubt:
-    endpoint, worker, account, intended, deadline, *api = db.execute(
+    endpoint, worker, alive, account, intended, deadline, *api = db.execute(
         """
-        SELECT endpoint, worker_id, account_id, intended_at, deadline,
+        SELECT endpoint, worker_id,
+               (SELECT w.ended_at IS NULL FROM workers w WHERE w.id = worker_id),
+               account_id, intended_at, deadline,
                intended_api_at, doubt_api_at, seen_api_at, clean_api_at
           FROM batches WHERE id = %s
         """,
@@ -68,6 +72,7 @@ def _doubt(db: Db, batch: int, attempts: tuple[DoubtfulAttempt, ...]) -> Doubt:
         batch=batch,
         endpoint=Endpoint.parse(endpoint),
         worker=worker,
+        alive=bool(alive),
         intended_at=from_ms(intended),
         deadline=from_ms(deadline),
         intended_api=intended_api,
@@ -121,7 +126,13 @@ def note_scan(db: Db, account: int, scan: Scan, *, now: datetime) -> None:
     )
 
 
-def found(db: Db, sightings: Sequence[Sighting], *, now: datetime) -> Found:
+def found(
+    db: Db,
+    sightings: Sequence[Sighting],
+    *,
+    now: datetime,
+    account: int | None = None,
+) -> Found:
     ours = installs(db)
     known: dict[str, datetime] = {}
     adopted, opened = set(), 0
@@ -131,7 +142,8 @@ def found(db: Db, sightings: Sequence[Sighting], *, now: datetime) -> Found:
             continue
         row = db.execute(
             """
-            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at, b.endpoint
+            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at, b.endpoint,
+                   b.account_id
               FROM attempts a
               JOIN tasks t ON t.id = a.task_id
               JOIN batches b ON b.id = a.batch_id
@@ -142,12 +154,12 @@ def found(db: Db, sightings: Sequence[Sighting], *, now: datetime) -> Found:
         if row is None:
             if tag.install not in ours:
                 continue
-            if (taken := take_up(db, tag, sighting, now=now)) is None:
-                opened += open_incident(db, _orphan(tag, sighting), now=now)
+            if (taken := take_up(db, tag, sighting, account=account, now=now)) is None:
+                opened += open_incident(db, _orphan(tag, sighting, account), now=now)
             elif taken:
                 adopted.add(sighting.tag)
             continue
-        attempt, remote_id, state, newest, intended_at, endpoint = row
+        attempt, remote_id, state, newest, intended_at, endpoint, posted_with = row
         if remote_id == sighting.remote_id:
             known[sighting.tag] = from_ms(intended_at)
         elif remote_id is None and attempt == "posting":
@@ -158,14 +170,16 @@ def found(db: Db, sightings: Sequence[Sighting], *, now: datetime) -> Found:
             remote_id is None
             and newest == tag.attempt
             and State(state) in _ADOPTS
+            and account in (None, posted_with)
             and not is_extra(db, sighting.remote_id)
         ):
             _adopt(db, tag, sighting, State(state), now=now)
             outlived(db, [tag.task])
             adopted.add(sighting.tag)
         else:
-            add_extra(db, tag, sighting, now=now)
-            opened += open_incident(db, _double(tag, sighting, remote_id), now=now)
+            where = account or posted_with
+            add_extra(db, tag, sighting, account=where, now=now)
+            opened += open_incident(db, _double(tag, sighting, remote_id, where), now=now)
     if adopted:
         hit(Point.ADOPT_INSIDE)
     return Found(known=known, adopted=frozenset(adopted), incidents=opened)
@@ -218,17 +232,18 @@ def _adopt(db: Db, tag: Tag, sighting: Sighting, state: State, *, now: datetime)
     )
 
 
-def _orphan(tag: Tag, sighting: Sighting) -> NewIncident:
+def _orphan(tag: Tag, sighting: Sighting, account: int | None) -> NewIncident:
     return NewIncident(
         kind=IncidentKind.ORPHAN,
         message="the account has a task with a tag of this store's that is not in the store",
         amount=_amount(sighting),
         remote_id=sighting.remote_id,
         tag=str(tag),
+        account=account,
     )
 
 
-def _double(tag: Tag, sighting: Sighting, ours: str | None) -> NewIncident:
+def _double(tag: Tag, sighting: Sighting, ours: str | None, account: int) -> NewIncident:
     return NewIncident(
         kind=IncidentKind.DOUBLE_CHARGE,
         message=(
@@ -241,6 +256,7 @@ def _double(tag: Tag, sighting: Sighting, ours: str | None) -> NewIncident:
         attempt=tag.attempt,
         remote_id=sighting.remote_id,
         tag=str(tag),
+        account=account,
     )
 
 
@@ -313,8 +329,9 @@ def open_incident(db: Db, incident: NewIncident, *, now: datetime) -> bool:
     made = db.execute(
         """
         INSERT INTO incidents
-               (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+               (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
+                account_id)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
         (
             incident.kind,
@@ -325,6 +342,7 @@ def open_incident(db: Db, incident: NewIncident, *, now: datetime) -> bool:
             incident.amount,
             incident.message,
             to_ms(now),
+            incident.account,
         ),
     )
     return made.rowcount == 1
@@ -341,8 +359,8 @@ def close_incident(db: Db, incident: int, *, now: datetime) -> bool:
 def incidents(db: Db, *, closed: bool = False) -> list[Incident]:
     rows = db.execute(
         """
-        SELECT id, kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
-               closed_at
+        SELECT id, kind, task_id, attempt, remote_id, tag, amount_nanousd, message, account_id,
+               opened_at, closed_at
           FROM incidents WHERE closed_at IS NULL OR %s ORDER BY id
         """,
         (closed,),
@@ -357,8 +375,21 @@ def incidents(db: Db, *, closed: bool = False) -> list[Incident]:
             tag=tag,
             amount=amount,
             message=message,
+            account=account,
             opened_at=from_ms(opened_at),
             closed_at=None if closed_at is None else from_ms(closed_at),
         )
-        for id, kind, task, attempt, remote_id, tag, amount, message, opened_at, closed_at in rows
+        for (
+            id,
+            kind,
+            task,
+            attempt,
+            remote_id,
+            tag,
+            amount,
+            message,
+            account,
+            opened_at,
+            closed_at,
+        ) in rows
     ]

@@ -1,5 +1,6 @@
 """Whether the store can be taken at its word, and what to make of tags that it does not know."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -52,16 +53,17 @@ def claim(db: Db, host: str | None) -> str:
         db.execute("DELETE FROM install WHERE name = 'host'")
     else:
         _set(db, "host", host)
+    db.execute("DELETE FROM install WHERE name = 'moved_to'")
     _doubt(db, Doubted.CLAIMED, "")
     return made
 
 
-def unlisted(db: Db) -> Unlisted | None:
+def unlisted(db: Db, account: int | None = None) -> Unlisted | None:
     noted = _get(db, "unlisted")
-    if noted is None:
+    if noted is None or (account is not None and account in _listed(db)):
         return None
     why, _, _ = noted.partition(" ")
-    clean = _get(db, "unlisted_api_at")
+    clean = _get(db, _clean_of(account))
     row = db.execute(
         f"""
         SELECT intended_api_at, intended_at FROM batches WHERE {_OWN} ORDER BY id DESC LIMIT 1
@@ -81,13 +83,38 @@ def unlisted(db: Db) -> Unlisted | None:
     )
 
 
-def note_listing(db: Db, *, at: datetime) -> None:
-    if _get(db, "unlisted_api_at") is None:
-        _set(db, "unlisted_api_at", str(to_ms(at)))
+def note_listing(db: Db, *, at: datetime, account: int | None = None) -> None:
+    if _get(db, _clean_of(account)) is None:
+        _set(db, _clean_of(account), str(to_ms(at)))
 
 
-def listed(db: Db) -> None:
-    db.execute("DELETE FROM install WHERE name IN ('unlisted', 'unlisted_api_at')")
+def _clean_of(account: int | None) -> str:
+    """Under which name the time of the first listing of *account* is kept."""
+    return "unlisted_api_at" if account is None else f"unlisted_api_at.{account}"
+
+
+def _listed(db: Db) -> set[int]:
+    """The accounts that were looked through since the doubt began."""
+    return {int(account) for account in (_get(db, "listed_accounts") or "").split()}
+
+
+def listed(db: Db, account: int | None, among: Collection[int]) -> None:
+    if account is not None:
+        done = _listed(db) | {account}
+        _set(db, "listed_accounts", " ".join(str(each) for each in sorted(done)))
+        if not done.issuperset(among):
+            return
+    db.execute("DELETE FROM install WHERE name = 'unlisted'")
+    _forget_listings(db)
+
+
+def _forget_listings(db: Db) -> None:
+    db.execute(
+        """
+        DELETE FROM install
+         WHERE name = 'listed_accounts' OR name LIKE 'unlisted_api_at%'
+        """
+    )
 
 
 def installs(db: Db) -> frozenset[str]:
@@ -98,22 +125,23 @@ def installs(db: Db) -> frozenset[str]:
 def adopt_orphans(db: Db, *, now: datetime) -> int:
     orphans = db.execute(
         """
-        SELECT tag, remote_id FROM incidents
+        SELECT tag, remote_id, account_id FROM incidents
          WHERE kind = %s AND closed_at IS NULL AND tag IS NOT NULL AND remote_id IS NOT NULL
         """,
         (IncidentKind.ORPHAN,),
     ).fetchall()
     adopted = 0
-    for text, remote_id in orphans:
+    for text, remote_id, account in orphans:
         tag = Tag.parse(text)
-        if tag is not None and take_up(
-            db, tag, Sighting(tag=text, remote_id=RemoteId(remote_id)), now=now
-        ):
+        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id))
+        if tag is not None and take_up(db, tag, sighting, account=account, now=now):
             adopted += 1
     return adopted
 
 
-def take_up(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool | None:
+def take_up(
+    db: Db, tag: Tag, sighting: Sighting, *, account: int | None, now: datetime
+) -> bool | None:
     """A later state of this store posted *tag*: its task is at that attempt from now on.
 
     False if that attempt is known under this id already; None if there is no such task, or it has
@@ -141,6 +169,7 @@ def take_up(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool | No
     events = _TAKES_UP.get(State(state))
     if events is None:
         return None
+    account = account or _first_account(db)
     _end_attempt(db, task, attempt, now=now)
     to = State(state)
     for event in events:
@@ -148,18 +177,17 @@ def take_up(db: Db, tag: Tag, sighting: Sighting, *, now: datetime) -> bool | No
     db.execute(
         """
         UPDATE tasks
-           SET state = %s, reason = '', attempt = %s, due_at = %s, posted_at = %s, ready = 1,
-               polls = 0,
-               leased_by = NULL
+           SET state = %s, reason = '', attempt = %s, account_id = %s, due_at = %s,
+               posted_at = %s, ready = 1, polls = 0, leased_by = NULL
          WHERE id = %s
         """,
-        (to, tag.attempt, to_ms(now), to_ms(sighting.posted_at or now), task),
+        (to, tag.attempt, account, to_ms(now), to_ms(sighting.posted_at or now), task),
     )
     # Numbers without gaps: what is not in the account was not taken.
     for number in range(attempt + 1, tag.attempt):
         missing = replace(tag, attempt=number)
-        _insert_attempt(db, missing, None, (task, run, model, 0), now=now)
-    _insert_attempt(db, tag, sighting, (task, run, model, reserve), now=now)
+        _insert_attempt(db, missing, None, (task, run, model, 0), account=account, now=now)
+    _insert_attempt(db, tag, sighting, (task, run, model, reserve), account=account, now=now)
     db.execute(
         """
         UPDATE incidents SET closed_at = %s
@@ -217,6 +245,7 @@ def _insert_attempt(
     sighting: Sighting | None,
     of: tuple[int, int, str, int],
     *,
+    account: int,
     now: datetime,
 ) -> None:
     task, run, model, reserve = of
@@ -226,7 +255,7 @@ def _insert_attempt(
         "task": task,
         "number": tag.attempt,
         "run": run,
-        "batch": _recovered_batch(db, task, posted_at, moment),
+        "batch": _recovered_batch(db, task, account, posted_at, moment),
         "model": model,
         "tag": str(tag),
         "reserve": reserve,
@@ -270,20 +299,26 @@ def _insert_attempt(
     )
 
 
-def _recovered_batch(db: Db, task: int, posted_at: int, moment: int) -> int:
+def _first_account(db: Db) -> int:
+    """Where nobody noted whose listing it was, there was one account."""
+    (account,) = db.execute("SELECT min(id) FROM accounts").fetchone()
+    return int(account)
+
+
+def _recovered_batch(db: Db, task: int, account: int, posted_at: int, moment: int) -> int:
     """A batch of one, in the place of the one whose record is gone."""
     (batch,) = db.execute(
         """
         INSERT INTO batches
                (account_id, worker_id, endpoint, size, body_sha256, intended_at, deadline, outcome,
                 message, settled_at)
-        SELECT (SELECT min(id) FROM accounts), (SELECT max(id) FROM workers), g.endpoint, 1, '',
+        SELECT %(account)s, (SELECT max(id) FROM workers), g.endpoint, 1, '',
                %(posted_at)s, %(posted_at)s, 'answered', 'found in the account, not in the store',
                %(now)s
           FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.id = %(task)s
         RETURNING id
         """,
-        {"posted_at": posted_at, "now": moment, "task": task},
+        {"account": account, "posted_at": posted_at, "now": moment, "task": task},
     ).fetchone()
     return int(batch)
 
@@ -293,7 +328,7 @@ def _doubt(db: Db, why: Doubted, detail: str) -> None:
     # The same doubt in the next start: the wait since its first listing goes on.
     if _get(db, "unlisted") != noted:
         _set(db, "unlisted", noted)
-        db.execute("DELETE FROM install WHERE name = 'unlisted_api_at'")
+        _forget_listings(db)
         # Asked for at once: what the later state has collected no ready list shows any more.
         db.execute(
             "UPDATE tasks SET ready = 1, due_at = least(due_at, posted_at) WHERE state = 'posted'"

@@ -1,5 +1,6 @@
 """The verbs of a start that cannot take the store at its word: ``Recovering`` on PostgreSQL."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from runner.store.postgres import recovering
@@ -25,14 +26,14 @@ class RecoveringVerbs:
         """Make this copy one of its own; returns its new install id. Its old tags stay known."""
         return await self._writer.write(recovering.claim, host)
 
-    async def unlisted(self) -> Unlisted | None:
-        return await self._reader.read(recovering.unlisted)
+    async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
+        return await self._reader.read(recovering.unlisted, account)
 
-    async def note_listing(self, *, at: datetime) -> None:
-        await self._writer.write(recovering.note_listing, at=at)
+    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
+        await self._writer.write(recovering.note_listing, at=at, account=account)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         return await self._writer.write(recovering.adopt_orphans, now=now)
 
-    async def listed(self) -> None:
-        await self._writer.write(recovering.listed)
+    async def listed(self, *, account: int | None = None, among: Collection[int] = ()) -> None:
+        await self._writer.write(recovering.listed, account, among)

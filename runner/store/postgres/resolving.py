@@ -25,7 +25,8 @@ def held(db: Db, which: Selection) -> list[Held]:
     sql, values = condition(replace(which, states=frozenset({State.QUARANTINED})))
     rows = db.execute(
         f"""
-        SELECT t.id, t.attempt, a.tag, t.run_id, g.endpoint, a.at_risk_nanousd
+        SELECT t.id, t.attempt, a.tag, t.run_id, g.endpoint, a.at_risk_nanousd,
+               (SELECT name FROM accounts c WHERE c.id = t.account_id)
           FROM tasks t
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           JOIN targets g ON g.id = t.target_id
@@ -41,8 +42,9 @@ def held(db: Db, which: Selection) -> list[Held]:
             run=run,
             endpoint=Endpoint.parse(endpoint),
             at_risk=at_risk,
+            account=account,
         )
-        for task, attempt, tag, run, endpoint, at_risk in rows
+        for task, attempt, tag, run, endpoint, at_risk, account in rows
     ]
 
 

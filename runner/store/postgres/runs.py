@@ -142,11 +142,12 @@ def _keep_target(db: Db, run: int, target: Target, reserve: int) -> None:
         )
     db.execute(
         """
-        INSERT INTO targets (run_id, name, endpoint, model, parameters, reserve_nanousd)
-        VALUES (%s, %s, %s, %s, %s, %s)
+        INSERT INTO targets
+               (run_id, name, endpoint, model, parameters, reserve_nanousd, account)
+        VALUES (%s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (run_id, name) DO UPDATE
            SET model = excluded.model, parameters = excluded.parameters,
-               reserve_nanousd = excluded.reserve_nanousd
+               reserve_nanousd = excluded.reserve_nanousd, account = excluded.account
         """,
         (
             run,
@@ -155,6 +156,7 @@ def _keep_target(db: Db, run: int, target: Target, reserve: int) -> None:
             target.model,
             _parameters(target),
             reserve,
+            target.account,
         ),
     )
 

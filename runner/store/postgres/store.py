@@ -17,28 +17,30 @@ from runner.store.control import Keep, Pause, Pruned
 from runner.store.listing import Selection
 from runner.store.migrate import read_migrations
 from runner.store.postgres import (
-    beginning,
     changes,
     collecting,
     controlling,
     follow_ups,
-    identity,
     live,
     loading,
     posting,
     pruning,
-    ready_list,
     retrying,
     runs,
 )
+from runner.store.postgres.accounts_verbs import AccountsVerbs
 from runner.store.postgres.address import Address
 from runner.store.postgres.auditing_verbs import AuditingVerbs
+from runner.store.postgres.care_verbs import CareVerbs
 from runner.store.postgres.connection import Connection, Db, connect, server_time
 from runner.store.postgres.history_verbs import HistoryVerbs
 from runner.store.postgres.inbox_verbs import InboxVerbs
+from runner.store.postgres.living_verbs import LivingVerbs
 from runner.store.postgres.looking_verbs import LookingVerbs, View
 from runner.store.postgres.migrating import check_current, migrate
+from runner.store.postgres.pacing_verbs import PacingVerbs
 from runner.store.postgres.planning import PlanningVerbs
+from runner.store.postgres.ready_list_verbs import ReadyListVerbs
 from runner.store.postgres.reconciling_verbs import ReconcilingVerbs
 from runner.store.postgres.recovering_verbs import RecoveringVerbs
 from runner.store.postgres.resolving_verbs import ResolvingVerbs
@@ -53,7 +55,7 @@ from runner.store.values import (
     RetryFilter,
     Run,
 )
-from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
+from runner.task import Endpoint, Method, Outcome, RemoteId, Target
 
 _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
@@ -61,49 +63,38 @@ _BREATH_S: Final = 0.02
 
 class PostgresStore(
     LookingVerbs,
+    AccountsVerbs,
+    ReadyListVerbs,
     ReconcilingVerbs,
     ResolvingVerbs,
     AuditingVerbs,
+    CareVerbs,
     RecoveringVerbs,
     HistoryVerbs,
     InboxVerbs,
+    LivingVerbs,
     PlanningVerbs,
+    PacingVerbs,
 ):
     """``runner.store.protocol.TaskStore`` in one PostgreSQL database."""
 
     def __init__(
-        self, view: View, writer: Connection, reader: Connection, clock: Clock | None = None
+        self,
+        view: View,
+        writer: Connection,
+        reader: Connection,
+        clock: Clock | None = None,
+        *,
+        pacing: Connection | None = None,
     ) -> None:
         self._view = view
         self._writer = writer
         self._reader = reader
+        self._pacing = pacing or writer
         self._clock = clock or SystemClock()
         writer.before_commit = follow_ups.settle
 
     # -- whose store it is -------------------------------------------------------------------
-
-    async def bind_account(self, *, gateway: str, base_url: str, login: str) -> int:
-        return await self._writer.write(
-            identity.bind_account, gateway=gateway, base_url=base_url, login=login
-        )
-
-    async def begin_worker(self, *, now: datetime) -> int:
-        worker = await self._writer.write(
-            beginning.begin_worker, before=self._writer.worker, now=now
-        )
-        self._writer.worker = worker
-        return worker
-
-    async def end_worker(self, worker: int, *, now: datetime) -> None:
-        await self._writer.write(identity.end_worker, worker, now=now)
-
-    async def current_worker(self) -> identity.Worker | None:
-        """The engine process that was started last and has not ended cleanly."""
-        return await self._reader.read(identity.current_worker)
-
-    async def living_workers(self) -> list[int]:
-        """Engines that hold a connection now."""
-        return await self._reader.read(identity.living_workers)
 
     # -- runs and loading --------------------------------------------------------------------
 
@@ -160,12 +151,23 @@ class PostgresStore(
     # -- posting -----------------------------------------------------------------------------
 
     async def targets_to_post(
-        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+        self,
+        run: int,
+        *,
+        now: datetime,
+        method: Method = Method.STANDARD,
+        account: int | None = None,
     ) -> list[tuple[int, Endpoint]]:
-        return await self._reader.read(posting.targets_to_post, run, now=now, method=method)
+        return await self._reader.read(
+            posting.targets_to_post, run, now=now, method=method, account=account
+        )
 
-    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
-        return await self._reader.read(posting.waiting_to_post, run, told=now, now=now)
+    async def waiting_to_post(
+        self, run: int, *, now: datetime, account: int | None = None
+    ) -> Mapping[Endpoint, datetime]:
+        return await self._reader.read(
+            posting.waiting_to_post, run, told=now, now=now, account=account
+        )
 
     async def begin_batch(
         self,
@@ -243,29 +245,33 @@ class PostgresStore(
 
     # -- collecting --------------------------------------------------------------------------
 
-    async def waiting_providers(self) -> list[Provider]:
-        return await self._reader.read(ready_list.waiting_providers)
-
-    async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
-        return await self._writer.write(ready_list.mark_ready, tags, now=now)
-
     async def take_posted(
-        self, limit: int, *, worker: int, now: datetime, lease: timedelta
+        self,
+        limit: int,
+        *,
+        worker: int,
+        now: datetime,
+        lease: timedelta,
+        account: int | None = None,
     ) -> list[Posted]:
         return await self._writer.write(
-            collecting.take_posted, limit, worker=worker, told=now, now=now, lease=lease
+            collecting.take_posted,
+            limit,
+            worker=worker,
+            told=now,
+            now=now,
+            lease=lease,
+            account=account,
         )
 
     async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
-        return await self._writer.write(collecting.redate, now=now, step=step)
+        # A step of the caller's clock moves nothing: due times are the server's, for all hosts.
+        return await self._writer.write(collecting.redate, now=now)
 
     async def book(
         self, endings: Sequence[Ending], *, letters: Sequence[int] = (), now: datetime
     ) -> None:
         await self._writer.write(collecting.book, endings, letters=letters, told=now, now=now)
-
-    async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
-        await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
 
     # -- the person --------------------------------------------------------------------------
 
@@ -321,18 +327,6 @@ class PostgresStore(
             place = on
             await self._clock.sleep(_BREATH_S)
 
-    # -- pacing ------------------------------------------------------------------------------
-
-    async def recent_calls(self, account: int, kind: str, *, since: datetime) -> list[datetime]:
-        told = self._clock.now()
-        return await self._reader.read(
-            identity.recent_calls, account, kind, since=since, told=told, now=told
-        )
-
-    async def note_call(self, account: int, kind: str, *, at: datetime) -> None:
-        told = self._clock.now()
-        await self._writer.write(identity.note_call, account, kind, at=at, told=told, now=told)
-
 
 @asynccontextmanager
 async def open_store(
@@ -357,8 +351,13 @@ async def open_store(
     async with connect(address, time_of=time_of, may_lose=may_lose) as writer:
         while await writer.write(migrate, known, now=clock.now()):
             pass
-        async with open_view() as reader:
-            yield PostgresStore(open_view, writer, reader, clock)
+        # Connects when it is first used.
+        pacing = Connection(address, time_of=time_of)
+        try:
+            async with open_view() as reader:
+                yield PostgresStore(open_view, writer, reader, clock, pacing=pacing)
+        finally:
+            await pacing.close()
 
 
 @asynccontextmanager

@@ -229,6 +229,35 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
         """,
     ),
     (
+        "accounts",
+        "task {0} was posted with account {2}, and {1} would be asked for it",
+        """
+        SELECT t.id, t.account_id, b.account_id AS posted_with
+          FROM tasks t
+          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+          JOIN batches b ON b.id = a.batch_id
+         WHERE t.state IN ('posting', 'posted', 'unknown')
+           AND coalesce(t.account_id, 0) <> b.account_id
+        """,
+    ),
+    (
+        "accounts",
+        "the sums of account {0} in run r{1} are off by {2} and {3} nano-dollars",
+        """
+        SELECT account_id, run_id, sum(charged), sum(held)
+          FROM (SELECT account_id, run_id, charged_nanousd AS charged, held_nanousd AS held
+                  FROM account_money
+                 UNION ALL
+                SELECT b.account_id, a.run_id, -a.charged_nanousd,
+                       -a.reserved_nanousd - a.at_risk_nanousd
+                  FROM attempts a JOIN batches b ON b.id = a.batch_id
+                 UNION ALL
+                SELECT account_id, run_id, -charged_nanousd, -reserved_nanousd - at_risk_nanousd
+                  FROM extra_charges WHERE account_id IS NOT NULL) AS booked
+         GROUP BY account_id, run_id HAVING sum(charged) <> 0 OR sum(held) <> 0
+        """,
+    ),
+    (
         "reserves",
         "attempt {1} of task {0} has ended ({2}) and still holds money back",
         """

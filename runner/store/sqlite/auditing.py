@@ -85,14 +85,18 @@ def expected(
     return found, last if last < newest else None
 
 
-def extra_expected(db: sqlite3.Connection, start: datetime, end: datetime) -> list[Expected]:
+def extra_expected(
+    db: sqlite3.Connection, start: datetime, end: datetime, *, account: int | None = None
+) -> list[Expected]:
     rows = db.execute(
         """
         SELECT task_id, attempt, remote_id, tag, advanced_nanousd,
                CASE WHEN charge_evidence IS NOT NULL THEN charged_nanousd END, posted_at
-          FROM extra_charges WHERE posted_at BETWEEN ? AND ?
+          FROM extra_charges
+         WHERE posted_at BETWEEN :start AND :end
+           AND (:account IS NULL OR account_id = :account)
         """,
-        (to_ms(start), to_ms(end)),
+        {"start": to_ms(start), "end": to_ms(end), "account": account},
     )
     return [_expected(row) for row in rows]
 
@@ -161,19 +165,29 @@ def note_audit(db: sqlite3.Connection, account: int, audit: Audit, *, now: datet
 
 
 def sum_up(
-    db: sqlite3.Connection, kind: IncidentKind, message: str, *, amount: int, now: datetime
+    db: sqlite3.Connection,
+    kind: IncidentKind,
+    message: str,
+    *,
+    amount: int,
+    now: datetime,
+    account: int | None = None,
 ) -> bool:
     renewed = db.execute(
         """
         UPDATE incidents SET message = ?, amount_nanousd = ?
          WHERE kind = ? AND closed_at IS NULL AND remote_id IS NULL AND task_id IS NULL
+           AND coalesce(account_id, 0) = ?
         """,
-        (message, amount, kind),
+        (message, amount, kind, account or 0),
     )
     if renewed.rowcount:
         return False
     db.execute(
-        "INSERT INTO incidents (kind, amount_nanousd, message, opened_at) VALUES (?, ?, ?, ?)",
-        (kind, amount, message, to_ms(now)),
+        """
+        INSERT INTO incidents (kind, amount_nanousd, message, opened_at, account_id)
+        VALUES (?, ?, ?, ?, ?)
+        """,
+        (kind, amount, message, to_ms(now), account),
     )
     return True

@@ -27,8 +27,10 @@ class AuditingVerbs:
     ) -> tuple[list[Expected], int | None]:
         return await self._reader.read(auditing.expected, account, start, end, after=after)
 
-    async def extra_expected(self, start: datetime, end: datetime) -> list[Expected]:
-        return await self._reader.read(auditing.extra_expected, start, end)
+    async def extra_expected(
+        self, start: datetime, end: datetime, *, account: int | None = None
+    ) -> list[Expected]:
+        return await self._reader.read(auditing.extra_expected, start, end, account=account)
 
     async def last_audit(self, account: int) -> Audit | None:
         return await self._reader.read(auditing.last_audit, account)
@@ -36,11 +38,23 @@ class AuditingVerbs:
     async def note_audit(self, account: int, audit: Audit, *, now: datetime) -> None:
         await self._writer.write(auditing.note_audit, account, audit, now=now)
 
-    async def sum_up(self, kind: IncidentKind, message: str, *, amount: int, now: datetime) -> bool:
-        return await self._writer.write(auditing.sum_up, kind, message, amount=amount, now=now)
+    async def sum_up(
+        self,
+        kind: IncidentKind,
+        message: str,
+        *,
+        amount: int,
+        now: datetime,
+        account: int | None = None,
+    ) -> bool:
+        return await self._writer.write(
+            auditing.sum_up, kind, message, amount=amount, now=now, account=account
+        )
 
-    async def extras_due(self, limit: int, *, now: datetime) -> list[Posted]:
-        return await self._reader.read(extras.extras_due, limit, now=now)
+    async def extras_due(
+        self, limit: int, *, now: datetime, account: int | None = None
+    ) -> list[Posted]:
+        return await self._reader.read(extras.extras_due, limit, now=now, account=account)
 
     async def book_extra(self, remote_id: str, ending: Ending, *, now: datetime) -> None:
         await self._writer.write(extras.book_extra, remote_id, ending, now=now)

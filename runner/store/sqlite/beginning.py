@@ -15,9 +15,9 @@ _MESSAGE: Final = (
 )
 
 
-def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
+def begin_worker(db: sqlite3.Connection, *, roles: str, now: datetime) -> int:
     count_deaths(db)
-    worker = register(db, now=now)
+    worker = register(db, roles=roles, now=now)
     _hold_poison(db, now=now)
     ask_later(db, now=now)
     return worker

@@ -21,20 +21,33 @@ from runner.task import Answer, Endpoint, RemoteId, TaskId
 
 
 def take_posted(
-    db: sqlite3.Connection, limit: int, *, worker: int, now: datetime, lease: timedelta
+    db: sqlite3.Connection,
+    limit: int,
+    *,
+    worker: int,
+    now: datetime,
+    lease: timedelta,
+    account: int | None = None,
 ) -> list[Posted]:
+    accounts = [account]
+    if account is None:
+        accounts = [each for (each,) in db.execute("SELECT id FROM accounts ORDER BY id")]
     ids: list[int] = []
     for ready in (1, 0):
-        ids += [
-            task
-            for (task,) in db.execute(
+        # Each account's apart: what is due of another one may be a great many.
+        due = [
+            found
+            for each in accounts
+            for found in db.execute(
                 """
-                SELECT id FROM tasks
-                 WHERE state = 'posted' AND ready = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
+                SELECT due_at, id FROM tasks
+                 WHERE state = 'posted' AND account_id = ? AND ready = ? AND due_at <= ?
+                 ORDER BY due_at, id LIMIT ?
                 """,
-                (ready, to_ms(now), limit - len(ids)),
-            )
+                (each, ready, to_ms(now), limit - len(ids)),
+            ).fetchall()
         ]
+        ids += [task for _, task in sorted(due)[: limit - len(ids)]]
     if not ids:
         return []
     chosen = json.dumps(ids)
@@ -115,7 +128,8 @@ def redate(db: sqlite3.Connection, *, now: datetime, step: timedelta = timedelta
                              ELSE max(:now, min(due_at - :step, :latest)) END,
                posted_at = CASE WHEN posted_at > :now THEN min(posted_at - :step, :now)
                                 ELSE posted_at END
-         WHERE state = 'posted' AND ready IN (0, 1) AND due_at > :now AND leased_by IS NULL
+         WHERE state = 'posted' AND account_id IN (SELECT id FROM accounts) AND ready IN (0, 1)
+           AND due_at > :now AND leased_by IS NULL
            AND (:step > 0 OR due_at > :latest OR posted_at > :now)
         """,
         moments,

@@ -10,16 +10,19 @@ from runner.store.values import Answered, Ending, Posted, RemotelyFailed, Result
 from runner.task import Endpoint, RemoteId, Tag, TaskId
 
 
-def add_extra(db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, now: datetime) -> bool:
+def add_extra(
+    db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, account: int, now: datetime
+) -> bool:
     """Take up a second task of an attempt's; False if it is known."""
     reported = sighting.cost is not None and sighting.cost > 0
     made = db.execute(
         """
         INSERT OR IGNORE INTO extra_charges
                (remote_id, task_id, attempt, run_id, tag, state, reserved_nanousd,
-                advanced_nanousd, advance_evidence, due_at, posted_at, found_at)
+                advanced_nanousd, advance_evidence, due_at, posted_at, found_at, account_id)
         SELECT :remote_id, a.task_id, a.number, a.run_id, a.tag, 'posted', g.reserve_nanousd,
-               :advance, :evidence, :now, coalesce(:posted_at, b.intended_at), :now
+               :advance, :evidence, :now, coalesce(:posted_at, b.intended_at), :now,
+               :account
           FROM attempts a
           JOIN tasks t ON t.id = a.task_id
           JOIN targets g ON g.id = t.target_id
@@ -34,6 +37,7 @@ def add_extra(db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, now: date
             "posted_at": to_ms(sighting.posted_at) if sighting.posted_at else None,
             "task": tag.task,
             "number": tag.attempt,
+            "account": account,
         },
     )
     # What an attempt without an id might have cost is known now, and stands here.
@@ -53,16 +57,20 @@ def is_extra(db: sqlite3.Connection, remote_id: str) -> bool:
     return found is not None
 
 
-def extras_due(db: sqlite3.Connection, limit: int, *, now: datetime) -> list[Posted]:
+def extras_due(
+    db: sqlite3.Connection, limit: int, *, now: datetime, account: int | None = None
+) -> list[Posted]:
     rows = db.execute(
         """
         SELECT x.task_id, x.attempt, x.tag, x.remote_id, g.endpoint, x.posted_at, x.polls
           FROM extra_charges x
           JOIN tasks t ON t.id = x.task_id
           JOIN targets g ON g.id = t.target_id
-         WHERE x.state = 'posted' AND x.due_at <= ? ORDER BY x.due_at LIMIT ?
+         WHERE x.state = 'posted' AND x.due_at <= :now
+           AND (:account IS NULL OR x.account_id = :account)
+         ORDER BY x.due_at LIMIT :limit
         """,
-        (to_ms(now), limit),
+        {"now": to_ms(now), "limit": limit, "account": account},
     )
     return [
         Posted(

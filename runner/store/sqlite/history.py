@@ -101,19 +101,34 @@ def first_requests(db: sqlite3.Connection, run: int, limit: int) -> list[FirstRe
     return [FirstRequest(line=line, target=name, prompt=prompt) for line, name, prompt in rows]
 
 
-def spent(db: sqlite3.Connection) -> Spent:
-    (charged,) = db.execute("SELECT coalesce(sum(charged_nanousd), 0) FROM run_money").fetchone()
+def spent(db: sqlite3.Connection, account: int | None = None) -> Spent:
+    of_account = {"account": account}
+    charged, held = db.execute(
+        """
+        SELECT coalesce(sum(charged_nanousd), 0), coalesce(sum(held_nanousd), 0)
+          FROM account_money
+         WHERE :account IS NULL OR account_id = :account
+        """,
+        of_account,
+    ).fetchone()
     # The words of the index's own condition, so that only open attempts are looked at.
     (out,) = db.execute(
         """
-        SELECT coalesce(sum(advanced_nanousd), 0) FROM attempts
-         WHERE state IN ('posting', 'posted', 'unknown')
-        """
+        SELECT coalesce(sum(a.advanced_nanousd), 0)
+          FROM attempts a CROSS JOIN batches b ON b.id = a.batch_id
+         WHERE a.state IN ('posting', 'posted', 'unknown')
+           AND (:account IS NULL OR b.account_id = :account)
+        """,
+        of_account,
     ).fetchone()
     (beside,) = db.execute(
-        "SELECT coalesce(sum(advanced_nanousd), 0) FROM extra_charges WHERE state = 'posted'"
+        """
+        SELECT coalesce(sum(advanced_nanousd), 0) FROM extra_charges
+         WHERE state = 'posted' AND (:account IS NULL OR account_id = :account)
+        """,
+        of_account,
     ).fetchone()
-    return Spent(charged=charged, out=out + beside)
+    return Spent(charged=charged, out=out + beside, held=held)
 
 
 def spent_on(db: sqlite3.Connection, job: str, day: int) -> int:

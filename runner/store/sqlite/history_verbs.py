@@ -17,8 +17,8 @@ class HistoryVerbs:
     async def first_requests(self, run: int, limit: int) -> list[FirstRequest]:
         return await self._reader.read(history.first_requests, run, limit)
 
-    async def spent(self) -> Spent:
-        return await self._reader.read(history.spent)
+    async def spent(self, *, account: int | None = None) -> Spent:
+        return await self._reader.read(history.spent, account)
 
     async def spent_on(self, job: str, day: int) -> int:
         return await self._reader.read(history.spent_on, job, day)

@@ -1,25 +1,21 @@
 """Whose store it is: the install id, the account it is bound to, the lives of its engine."""
 
-import hashlib
 import os
 import secrets
 import socket
 import sqlite3
 from base64 import b32encode
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
+from datetime import datetime
 
 from runner import __version__
 from runner.clock import from_ms, to_ms
-from runner.errors import WrongInput
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
+from runner.store.sqlite.living import bury, drop_leases
 from runner.store.sqlite.lost_answers import lose_calls
 from runner.store.sqlite.ready_list import trust_ready_list
-
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+from runner.store.workers import this_boot
 
 
 def install_id(db: sqlite3.Connection) -> str:
@@ -43,39 +39,10 @@ def former_installs(db: sqlite3.Connection) -> list[str]:
     return str(row[0]).split() if row else []
 
 
-def bind_account(db: sqlite3.Connection, *, gateway: str, base_url: str, login: str) -> int:
-    # The id that the store was made with: a claim does not change whose account it is.
-    salt = [*former_installs(db), install_id(db)][0]
-    login_hash = hashlib.sha256(f"{salt}:{login}".encode()).hexdigest()
-    row = db.execute(
-        "SELECT id, base_url, login_hash FROM accounts WHERE gateway = ?", (gateway,)
-    ).fetchone()
-    if row is None:
-        made = db.execute(
-            "INSERT INTO accounts (gateway, base_url, login_hash) VALUES (?, ?, ?) RETURNING id",
-            (gateway, base_url, login_hash),
-        ).fetchone()
-        hit(Point.ACCOUNT_INSIDE)
-        return int(made[0])
-    account, bound_url, bound_login = row
-    if bound_url != base_url:
-        raise WrongInput(
-            f"this store belongs to {bound_url}, not to {base_url}",
-            why="ids and costs of two accounts must not mix in one store",
-            how="name another store with --store, or set the base URL back",
-        )
-    if bound_login != login_hash:
-        raise WrongInput(
-            "this store belongs to another login of the same API",
-            why="another login cannot read the results of the tasks in it",
-            how="use the login it was made with, or name another store with --store",
-        )
-    return int(account)
-
-
-def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
+def begin_worker(db: sqlite3.Connection, *, roles: str, now: datetime) -> int:
     """The kernel's lock on the store is ours, so every other worker is dead."""
     lose_batches(db, now=now)
+    bury(db, now=now)
     db.execute(
         """
         UPDATE tasks SET leased_by = NULL, due_at = min(due_at, ?)
@@ -85,13 +52,20 @@ def begin_worker(db: sqlite3.Connection, *, now: datetime) -> int:
     )
     # This process has not seen the ready list yet.
     trust_ready_list(db, False, now=now)
-    boot = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
     row = db.execute(
         """
-        INSERT INTO workers (host, pid, boot, version, started_at) VALUES (?, ?, ?, ?, ?)
+        INSERT INTO workers (host, pid, boot, version, roles, started_at, heartbeat_at)
+        VALUES (:host, :pid, :boot, :version, :roles, :now, :now)
         RETURNING id
         """,
-        (socket.gethostname(), os.getpid(), boot, __version__, to_ms(now)),
+        {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "boot": this_boot(),
+            "version": __version__,
+            "roles": roles,
+            "now": to_ms(now),
+        },
     ).fetchone()
     hit(Point.WORKER_INSIDE)
     return int(row[0])
@@ -136,7 +110,16 @@ def lose_batches(db: sqlite3.Connection, *, now: datetime) -> int:
 
 
 def end_worker(db: sqlite3.Connection, worker: int, *, now: datetime) -> None:
+    """It ends by itself: what it was asking for and what it did for all is free at once."""
     db.execute("UPDATE workers SET ended_at = ? WHERE id = ?", (to_ms(now), worker))
+    drop_leases(db, worker)
+    db.execute(
+        """
+        UPDATE tasks SET leased_by = NULL, due_at = min(due_at, ?)
+         WHERE state = 'posted' AND leased_by = ?
+        """,
+        (to_ms(now), worker),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,23 +140,3 @@ def current_worker(db: sqlite3.Connection) -> Worker | None:
         """
     ).fetchone()
     return Worker(row[0], row[1], row[2], from_ms(row[3])) if row else None
-
-
-def recent_calls(
-    db: sqlite3.Connection, account: int, kind: str, *, since: datetime
-) -> list[datetime]:
-    rows = db.execute(
-        "SELECT at FROM calls WHERE account_id = ? AND kind = ? AND at >= ? ORDER BY at",
-        (account, kind, to_ms(since)),
-    )
-    return [from_ms(at) for (at,) in rows]
-
-
-def note_call(db: sqlite3.Connection, account: int, kind: str, *, at: datetime) -> None:
-    db.execute(
-        "DELETE FROM calls WHERE account_id = ? AND kind = ? AND at < ?",
-        (account, kind, to_ms(at - timedelta(minutes=2))),
-    )
-    db.execute(
-        "INSERT INTO calls (account_id, kind, at) VALUES (?, ?, ?)", (account, kind, to_ms(at))
-    )

@@ -34,21 +34,40 @@ def deliver(db: sqlite3.Connection, deliveries: Sequence[Delivery], *, now: date
     return db.total_changes - before
 
 
-def letters(db: sqlite3.Connection, *, after: int, limit: int, most_bytes: int) -> list[Letter]:
-    waiting = db.execute(
-        "SELECT id, remote_id, tag, received_at FROM inbox WHERE id > ? ORDER BY id LIMIT ?",
-        (after, limit),
-    ).fetchall()
+def letters(
+    db: sqlite3.Connection, *, after: int, limit: int, most_bytes: int, account: int | None = None
+) -> list[Letter]:
+    while True:
+        waiting = db.execute(
+            "SELECT id, remote_id, tag, received_at FROM inbox WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        found = _letters(db, waiting, most_bytes, account)
+        if found or not waiting:
+            return found
+        # All of these are for another account.
+        after = waiting[-1][0]
+
+
+def _letters(
+    db: sqlite3.Connection,
+    waiting: Sequence[tuple[int, str, str, int]],
+    most_bytes: int,
+    account: int | None,
+) -> list[Letter]:
     seen = [
-        (id, tag.task, tag.attempt, text)
+        (id, parsed.task, parsed.attempt, text)
         for id, _, text, _ in waiting
-        if (tag := Tag.parse(text)) is not None
+        if (parsed := Tag.parse(text)) is not None
     ]
     known = {row[0]: row[1:] for row in _attempts(db, seen)} if seen else {}
     found: list[Letter] = []
     held = 0
     for id, remote_id, tag, received_at in waiting:
-        standing, posted, endpoint = _judge(db, RemoteId(remote_id), tag, known.get(id))
+        asked_with, *row = known.get(id) or (None,)
+        if account is not None and asked_with not in (None, account):
+            continue
+        standing, posted, endpoint = _judge(db, RemoteId(remote_id), tag, tuple(row))
         body = b""
         if standing is Standing.OPEN:
             (body,) = db.execute("SELECT body FROM inbox WHERE id = ?", (id,)).fetchone()
@@ -71,8 +90,8 @@ def letters(db: sqlite3.Connection, *, after: int, limit: int, most_bytes: int) 
 def _attempts(db: sqlite3.Connection, seen: list[tuple[int, TaskId, int, str]]) -> sqlite3.Cursor:
     return db.execute(
         """
-        SELECT json_extract(e.value, '$[0]'), t.id, a.number, a.state, a.remote_id, t.state,
-               t.attempt, g.endpoint, t.posted_at, t.polls, t.tries, r.tries, t.ready,
+        SELECT json_extract(e.value, '$[0]'), b.account_id, t.id, a.number, a.state, a.remote_id,
+               t.state, t.attempt, g.endpoint, t.posted_at, t.polls, t.tries, r.tries, t.ready,
                b.intended_api_at
           FROM json_each(?) e
          CROSS JOIN attempts a ON a.task_id = json_extract(e.value, '$[1]')
@@ -88,9 +107,9 @@ def _attempts(db: sqlite3.Connection, seen: list[tuple[int, TaskId, int, str]]) 
 
 
 def _judge(
-    db: sqlite3.Connection, remote_id: RemoteId, tag: str, row: tuple[object, ...] | None
+    db: sqlite3.Connection, remote_id: RemoteId, tag: str, row: tuple[object, ...]
 ) -> tuple[Standing, Posted | None, Endpoint | None]:
-    if row is None:
+    if not row:
         return Standing.FOREIGN, None, None
     task, number, attempt, known, state, newest, endpoint, *asked = row
     where = Endpoint.parse(str(endpoint))
@@ -142,7 +161,9 @@ def drop_letters(db: sqlite3.Connection, letters: Sequence[int]) -> None:
     )
 
 
-def undelivered(db: sqlite3.Connection, limit: int, *, now: datetime) -> list[Undelivered]:
+def undelivered(
+    db: sqlite3.Connection, limit: int, *, now: datetime, account: int | None = None
+) -> list[Undelivered]:
     # Word for word the condition of the index tasks_undelivered. What is due is asked for now.
     rows = db.execute(
         """
@@ -150,10 +171,16 @@ def undelivered(db: sqlite3.Connection, limit: int, *, now: datetime) -> list[Un
           FROM tasks t INDEXED BY tasks_undelivered
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.state = 'posted' AND t.ready = 1 AND t.postback = 1
-           AND t.due_at > ? AND t.due_at <= ? AND t.leased_by IS NULL
-         ORDER BY t.due_at LIMIT ?
+           AND t.due_at > :now AND t.due_at <= :latest AND t.leased_by IS NULL
+           AND (:account IS NULL OR t.account_id = :account)
+         ORDER BY t.due_at LIMIT :limit
         """,
-        (to_ms(now), to_ms(now + GRACE - LISTED_FOR), limit),
+        {
+            "now": to_ms(now),
+            "latest": to_ms(now + GRACE - LISTED_FOR),
+            "account": account,
+            "limit": limit,
+        },
     ).fetchall()
     db.execute(
         "UPDATE tasks SET postback = 2 WHERE id IN (SELECT value FROM json_each(?))",
@@ -179,9 +206,13 @@ def gauges(db: sqlite3.Connection) -> Gauges:
     waiting, oldest = db.execute("SELECT count(*), min(received_at) FROM inbox").fetchone()
     moments = [
         at
-        for (target,) in db.execute("SELECT id FROM targets")
+        for place in db.execute("SELECT g.id, c.id FROM targets g, accounts c").fetchall()
         for (at,) in db.execute(
-            "SELECT min(posted_at) FROM tasks WHERE state = 'posted' AND target_id = ?", (target,)
+            """
+            SELECT min(posted_at) FROM tasks
+             WHERE state = 'posted' AND target_id = ? AND account_id = ?
+            """,
+            place,
         )
         if at is not None
     ]

@@ -43,23 +43,29 @@ def hasten(
     older: Mapping[Kind, datetime],
     now: datetime,
     again: bool = False,
+    account: int | None = None,
 ) -> int:
     hastened = 0
     for kind, posted_by in older.items():
         targets = db.execute(
             """
-            SELECT g.id FROM targets g
-             WHERE g.endpoint = ? AND g.model = ?
-               AND EXISTS (SELECT 1 FROM tasks t WHERE t.target_id = g.id AND t.state = 'posted')
+            SELECT g.id, c.id FROM targets g, accounts c
+             WHERE g.endpoint = :endpoint AND g.model = :model
+               AND (:account IS NULL OR c.id = :account)
+               AND EXISTS (SELECT 1 FROM tasks t
+                            WHERE t.target_id = g.id AND t.account_id = c.id
+                              AND t.state = 'posted')
+             ORDER BY g.id, c.id
             """,
-            kind,
+            {"endpoint": kind.endpoint, "model": kind.model, "account": account},
         ).fetchall()
-        for (target,) in targets:
+        for target, each in targets:
             hastened += db.execute(
                 """
                 UPDATE tasks SET due_at = :now
                  WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_posted
                                WHERE state = 'posted' AND target_id = :target
+                                 AND account_id = :each
                                  AND posted_at <= :posted_by
                                  AND ready = 0 AND (polls = 0) <> :again AND postback = 0
                                  AND leased_by IS NULL AND due_at > :now
@@ -68,6 +74,7 @@ def hasten(
                 {
                     "now": to_ms(now),
                     "target": target,
+                    "each": each,
                     "posted_by": to_ms(posted_by),
                     "again": again,
                     "limit": limit - hastened,
@@ -89,6 +96,14 @@ class PlanningVerbs:
         await self._writer.write(keep_curves, curves, now=now)
 
     async def hasten(
-        self, limit: int, *, older: Mapping[Kind, datetime], now: datetime, again: bool = False
+        self,
+        limit: int,
+        *,
+        older: Mapping[Kind, datetime],
+        now: datetime,
+        again: bool = False,
+        account: int | None = None,
     ) -> int:
-        return await self._writer.write(hasten, limit, older=older, now=now, again=again)
+        return await self._writer.write(
+            hasten, limit, older=older, now=now, again=again, account=account
+        )

@@ -12,6 +12,7 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.rows import Attempt, Batch
+from runner.store.sqlite.accounts import MAY_ASK, pinned_elsewhere
 from runner.store.sqlite.affording import affordable
 from runner.store.sqlite.controlling import pause_of
 from runner.store.sqlite.deaths import APART, outlived, set_apart
@@ -36,37 +37,44 @@ from runner.task import (
 
 
 def targets_to_post(
-    db: sqlite3.Connection, run: int, *, now: datetime, method: Method = Method.STANDARD
+    db: sqlite3.Connection,
+    run: int,
+    *,
+    now: datetime,
+    method: Method = Method.STANDARD,
+    account: int | None = None,
 ) -> list[tuple[int, Endpoint]]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return []
     rows = db.execute(
-        """
+        f"""
         SELECT id, endpoint FROM targets g
-         WHERE run_id = :run AND endpoint LIKE '%/' || :method
+         WHERE run_id = :run AND endpoint LIKE '%/' || :method AND {MAY_ASK}
            AND EXISTS (SELECT 1 FROM tasks t
                         WHERE t.run_id = :run AND t.target_id = g.id
                           AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= :now)
          ORDER BY id
         """,
-        {"run": run, "now": to_ms(now), "method": method},
+        {"run": run, "now": to_ms(now), "method": method, "account": account},
     )
     return [(target, Endpoint.parse(endpoint)) for target, endpoint in rows]
 
 
-def waiting_to_post(db: sqlite3.Connection, run: int, *, now: datetime) -> dict[Endpoint, datetime]:
+def waiting_to_post(
+    db: sqlite3.Connection, run: int, *, now: datetime, account: int | None = None
+) -> dict[Endpoint, datetime]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return {}
     rows = db.execute(
-        """
+        f"""
         SELECT g.endpoint,
                (SELECT min(t.due_at) FROM tasks t
                  WHERE t.run_id = :run AND t.target_id = g.id
                    AND t.state = 'pending' AND t.changed = 0) AS due_at
-          FROM targets g WHERE g.run_id = :run AND due_at IS NOT NULL
+          FROM targets g WHERE g.run_id = :run AND due_at IS NOT NULL AND {MAY_ASK}
          ORDER BY due_at DESC
         """,
-        {"run": run},
+        {"run": run, "account": account},
     )
     return {Endpoint.parse(endpoint): from_ms(due_at) for endpoint, due_at in rows}
 
@@ -94,18 +102,21 @@ def begin_batch(
     endpoint, name = db.execute(
         "SELECT endpoint, name FROM targets WHERE id = ?", (target,)
     ).fetchone()
+    if pinned_elsewhere(db, target, account):
+        return Idle.NOTHING_DUE
     reserve = reserve_of(db, target)
-    room = affordable(db, run, endpoint, reserve, limit, ceiling, now=now)
+    room = affordable(db, run, endpoint, reserve, limit, ceiling, account=account, now=now)
     if isinstance(room, Idle):
         method = Endpoint.parse(endpoint).method
-        posted = targets_to_post(db, run, now=now, method=method)
+        posted = targets_to_post(db, run, now=now, method=method, account=account)
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
     apart, room = set_apart(db, run, target, room, now=now)
     taken = db.execute(
         """
         UPDATE tasks
-           SET state = :posting, attempt = attempt + 1, ready = 0, polls = 0, postback = :postback
+           SET state = :posting, attempt = attempt + 1, account_id = :account, ready = 0, polls = 0,
+               postback = :postback
          WHERE id IN (SELECT id FROM tasks
                        WHERE run_id = :run AND target_id = :target
                          AND state = 'pending' AND changed = 0 AND due_at <= :now
@@ -118,6 +129,7 @@ def begin_batch(
         {
             "posting": after(State.PENDING, Event.INTENDED),
             "postback": postback,
+            "account": account,
             "run": run,
             "target": target,
             "now": to_ms(now),

@@ -103,8 +103,9 @@ def oldest_uncollected(db: sqlite3.Connection, *, run: int | None = None) -> dat
         """
         SELECT min(oldest) FROM (
             SELECT (SELECT min(posted_at) FROM tasks t
-                     WHERE t.target_id = g.id AND t.state = 'posted') AS oldest
-              FROM targets g WHERE ?1 IS NULL OR g.run_id = ?1)
+                     WHERE t.target_id = g.id AND t.account_id = c.id
+                       AND t.state = 'posted') AS oldest
+              FROM targets g, accounts c WHERE ?1 IS NULL OR g.run_id = ?1)
         """,
         run,
     )
@@ -145,12 +146,14 @@ _GROUPS: Final = {
     "job": "j.name",
     "provider": "g.endpoint",
     "model": "a.model",
+    "account": "coalesce(c.name, c.gateway)",
     "day": "strftime('%Y-%m-%d', b.intended_at / 1000, 'unixepoch')",
 }
 """What `cost --by` groups by. A day is the UTC day on which an attempt was intended."""
 
 _JOINS: Final = """
           JOIN batches b ON b.id = a.batch_id
+          JOIN accounts c ON c.id = b.account_id
           JOIN tasks t ON t.id = a.task_id
           JOIN targets g ON g.id = t.target_id
           JOIN runs r ON r.id = a.run_id

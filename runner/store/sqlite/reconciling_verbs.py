@@ -23,8 +23,8 @@ class ReconcilingVerbs:
     _writer: Connection
     _reader: Connection
 
-    async def doubts(self) -> list[Doubt]:
-        return await self._reader.read(reconciling.doubts)
+    async def doubts(self, *, account: int | None = None) -> list[Doubt]:
+        return await self._reader.read(reconciling.doubts, account=account)
 
     async def note_times(self, times: Sequence[Times]) -> None:
         await self._writer.write(reconciling.note_times, times)
@@ -32,8 +32,10 @@ class ReconcilingVerbs:
     async def note_scan(self, account: int, scan: Scan, *, now: datetime) -> None:
         await self._writer.write(reconciling.note_scan, account, scan, now=now)
 
-    async def found(self, sightings: Sequence[Sighting], *, now: datetime) -> Found:
-        return await self._writer.write(reconciling.found, sightings, now=now)
+    async def found(
+        self, sightings: Sequence[Sighting], *, now: datetime, account: int | None = None
+    ) -> Found:
+        return await self._writer.write(reconciling.found, sightings, now=now, account=account)
 
     async def prove_absent(self, attempts: Sequence[tuple[int, int]], *, now: datetime) -> int:
         return await self._writer.write(reconciling.prove_absent, attempts, now=now)

@@ -1,6 +1,7 @@
 """The verbs of a start that cannot take the store at its word: ``Recovering`` on SQLite."""
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 
 from runner.rows import Batch
@@ -34,17 +35,17 @@ class RecoveringVerbs:
         await self._writer.write(recovering.compare, mark.read())
         self._mark = mark
 
-    async def unlisted(self) -> Unlisted | None:
-        return await self._reader.read(recovering.unlisted)
+    async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
+        return await self._reader.read(recovering.unlisted, account)
 
-    async def note_listing(self, *, at: datetime) -> None:
-        await self._writer.write(recovering.note_listing, at=at)
+    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
+        await self._writer.write(recovering.note_listing, at=at, account=account)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         return await self._writer.write(recovering.adopt_orphans, now=now)
 
-    async def listed(self) -> None:
-        await self._writer.write(recovering.listed, self._write_mark)
+    async def listed(self, *, account: int | None = None, among: Collection[int] = ()) -> None:
+        await self._writer.write(recovering.listed, account, among, self._write_mark)
 
     def _mark_batch(self, db: sqlite3.Connection, batch: Batch) -> None:
         """Within the transaction of the intent: the mark is never behind what may leave."""

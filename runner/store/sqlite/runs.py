@@ -137,11 +137,12 @@ def _keep_target(db: sqlite3.Connection, run: int, target: Target, reserve: int)
         )
     db.execute(
         """
-        INSERT INTO targets (run_id, name, endpoint, model, parameters, reserve_nanousd)
-        VALUES (?, ?, ?, ?, ?, ?)
+        INSERT INTO targets
+               (run_id, name, endpoint, model, parameters, reserve_nanousd, account)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (run_id, name) DO UPDATE
            SET model = excluded.model, parameters = excluded.parameters,
-               reserve_nanousd = excluded.reserve_nanousd
+               reserve_nanousd = excluded.reserve_nanousd, account = excluded.account
         """,
         (
             run,
@@ -150,6 +151,7 @@ def _keep_target(db: sqlite3.Connection, run: int, target: Target, reserve: int)
             target.model,
             _parameters(target),
             reserve,
+            target.account,
         ),
     )
 

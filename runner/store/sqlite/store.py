@@ -16,27 +16,29 @@ from runner.store.control import Keep, Pause, Pruned
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.sqlite import (
-    beginning,
     changes,
     collecting,
     controlling,
     follow_ups,
-    identity,
     listing,
     live,
     loading,
     posting,
     pruning,
     reading,
-    ready_list,
     retrying,
     runs,
 )
+from runner.store.sqlite.accounts_verbs import AccountsVerbs
 from runner.store.sqlite.auditing_verbs import AuditingVerbs
+from runner.store.sqlite.care_verbs import CareVerbs
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.history_verbs import HistoryVerbs
 from runner.store.sqlite.inbox_verbs import InboxVerbs
+from runner.store.sqlite.living_verbs import LivingVerbs
+from runner.store.sqlite.pacing_verbs import PacingVerbs
 from runner.store.sqlite.planning import PlanningVerbs
+from runner.store.sqlite.ready_list_verbs import ReadyListVerbs
 from runner.store.sqlite.reconciling_verbs import ReconcilingVerbs
 from runner.store.sqlite.recovering_verbs import RecoveringVerbs
 from runner.store.sqlite.resolving_verbs import ResolvingVerbs
@@ -55,7 +57,7 @@ from runner.store.values import (
     Run,
     RunStatus,
 )
-from runner.task import Endpoint, Method, Outcome, Provider, RemoteId, Tag, Target
+from runner.task import Endpoint, Method, Outcome, RemoteId, Target
 
 EXPORT_PAGE: Final = 500
 """Input lines read at a time: memory does not grow with the run."""
@@ -68,13 +70,18 @@ _BREATH_S: Final = 0.02
 
 
 class SqliteStore(
+    AccountsVerbs,
+    ReadyListVerbs,
     ReconcilingVerbs,
     ResolvingVerbs,
     AuditingVerbs,
+    CareVerbs,
     RecoveringVerbs,
     HistoryVerbs,
     InboxVerbs,
+    LivingVerbs,
     PlanningVerbs,
+    PacingVerbs,
 ):
     """``runner.store.protocol.TaskStore`` on one SQLite file."""
 
@@ -91,21 +98,6 @@ class SqliteStore(
         follow_ups.settle(db, now=self._clock.now())
 
     # -- whose store it is -------------------------------------------------------------------
-
-    async def bind_account(self, *, gateway: str, base_url: str, login: str) -> int:
-        return await self._writer.write(
-            identity.bind_account, gateway=gateway, base_url=base_url, login=login
-        )
-
-    async def begin_worker(self, *, now: datetime) -> int:
-        return await self._writer.write(beginning.begin_worker, now=now)
-
-    async def end_worker(self, worker: int, *, now: datetime) -> None:
-        await self._writer.write(identity.end_worker, worker, now=now)
-
-    async def current_worker(self) -> identity.Worker | None:
-        """The engine process that was started last and has not ended cleanly."""
-        return await self._reader.read(identity.current_worker)
 
     # -- runs and loading --------------------------------------------------------------------
 
@@ -162,12 +154,21 @@ class SqliteStore(
     # -- posting -----------------------------------------------------------------------------
 
     async def targets_to_post(
-        self, run: int, *, now: datetime, method: Method = Method.STANDARD
+        self,
+        run: int,
+        *,
+        now: datetime,
+        method: Method = Method.STANDARD,
+        account: int | None = None,
     ) -> list[tuple[int, Endpoint]]:
-        return await self._reader.read(posting.targets_to_post, run, now=now, method=method)
+        return await self._reader.read(
+            posting.targets_to_post, run, now=now, method=method, account=account
+        )
 
-    async def waiting_to_post(self, run: int, *, now: datetime) -> Mapping[Endpoint, datetime]:
-        return await self._reader.read(posting.waiting_to_post, run, now=now)
+    async def waiting_to_post(
+        self, run: int, *, now: datetime, account: int | None = None
+    ) -> Mapping[Endpoint, datetime]:
+        return await self._reader.read(posting.waiting_to_post, run, now=now, account=account)
 
     async def begin_batch(
         self,
@@ -244,17 +245,22 @@ class SqliteStore(
 
     # -- collecting --------------------------------------------------------------------------
 
-    async def waiting_providers(self) -> list[Provider]:
-        return await self._reader.read(ready_list.waiting_providers)
-
-    async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
-        return await self._writer.write(ready_list.mark_ready, tags, now=now)
-
     async def take_posted(
-        self, limit: int, *, worker: int, now: datetime, lease: timedelta
+        self,
+        limit: int,
+        *,
+        worker: int,
+        now: datetime,
+        lease: timedelta,
+        account: int | None = None,
     ) -> list[Posted]:
         return await self._writer.write(
-            collecting.take_posted, limit, worker=worker, now=now, lease=lease
+            collecting.take_posted,
+            limit,
+            worker=worker,
+            now=now,
+            lease=lease,
+            account=account,
         )
 
     async def redate(self, *, now: datetime, step: timedelta = timedelta(0)) -> int:
@@ -264,9 +270,6 @@ class SqliteStore(
         self, endings: Sequence[Ending], *, letters: Sequence[int] = (), now: datetime
     ) -> None:
         await self._writer.write(collecting.book, endings, letters=letters, now=now)
-
-    async def trust_ready_list(self, trusted: bool, *, now: datetime) -> None:
-        await self._writer.write(ready_list.trust_ready_list, trusted, now=now)
 
     # -- the person --------------------------------------------------------------------------
 
@@ -321,14 +324,6 @@ class SqliteStore(
                 return gone
             place = on
             await self._clock.sleep(_BREATH_S)
-
-    # -- pacing ------------------------------------------------------------------------------
-
-    async def recent_calls(self, account: int, kind: str, *, since: datetime) -> list[datetime]:
-        return await self._reader.read(identity.recent_calls, account, kind, since=since)
-
-    async def note_call(self, account: int, kind: str, *, at: datetime) -> None:
-        await self._writer.write(identity.note_call, account, kind, at=at)
 
     # -- looking -----------------------------------------------------------------------------
 
