@@ -276,12 +276,16 @@ def demo(root: Path, extra: Sequence[str]) -> int:
     return code
 
 
+SIDE_BY_SIDE: Final = ("--numprocesses=2", "--dist=loadfile")
+"""All tests, in two processes: they wait for servers and clocks more than they calculate."""
+
+
 def test(root: Path, extra: Sequence[str]) -> int:
     """All checks; if they pass pytest, with the arguments in *extra*."""
     python = ensure_environment(root, DEV_LOCK)
     if not passes_checks(python, root):
         return 1
-    return hand_over([str(python), "-m", "pytest", *extra], cwd=root)
+    return hand_over([str(python), "-m", "pytest", *(extra or SIDE_BY_SIDE)], cwd=root)
 
 
 def soak(root: Path, extra: Sequence[str]) -> int:

@@ -40,8 +40,21 @@ def test_no_secret_stands_in_the_unit_or_in_the_environment() -> None:
     text = UNIT.read_text(encoding="utf-8")
     assert not re.search(r"postgres(ql)?://[^/@\s]*:[^/@\s]*@", text)
     credentials = {value.split(":")[0] for value in settings()["LoadCredential"]}
-    files = {value.partition("=%d/")[2] for value in settings()["Environment"]}
+    files = {value.rpartition("/")[2] for value in settings()["Environment"]}
     assert files == credentials == {"password", "pgpass"}
+
+
+def test_libpq_finds_a_password_file_that_only_its_owner_reads() -> None:
+    """It takes no other, and a credential of systemd 254 and newer has the group's bit, too."""
+    unit = settings()
+    (place,) = (v for v in unit["Environment"] if v.startswith("PGPASSFILE="))
+    assert place.startswith(f"PGPASSFILE=%t/{unit['RuntimeDirectory'][0]}/")
+    assert shlex.split(unit["ExecStartPre"][0])[1:] == [
+        "-m",
+        "0600",
+        "${CREDENTIALS_DIRECTORY}/pgpass",
+        "${PGPASSFILE}",
+    ]
 
 
 def test_what_it_starts_is_a_command_that_exists() -> None:

@@ -16,8 +16,6 @@ import pytest
 TESTS: Final = Path(__file__).parent
 FAULTS: Final = range(1, 85)
 
-SEVERAL_HOSTS: Final = "engines do not share one PostgreSQL store yet"
-
 SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     1: (
         "killed while loading",
@@ -167,6 +165,11 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
         "machines/test_partitions.py",
         "test_a_reply_that_reaches_a_worker_cut_off_from_the_store_is_booked_once",
     ),
+    35: (
+        "a long transaction keeps vacuum away",
+        "store/test_care.py",
+        "test_a_server_tells_who_holds_back_its_vacuum",
+    ),
     36: ("power loss", "store/test_sqlite.py", "test_a_store_is_durable_and_checks_its_references"),
     37: (
         "strange encodings",
@@ -232,8 +235,8 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     ),
     51: (
         "too many calls",
-        "api/test_client_faults.py",
-        "test_a_bare_429_slows_the_account_down_and_proves_nothing",
+        "test_slices.py",
+        "test_a_refused_call_stops_and_slows_all_hosts",
     ),
     52: (
         "server errors",
@@ -392,10 +395,9 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
 """The fault, and the file and the name of a test of it; others may bear its mark as well."""
 
 NOT_SHOWN: Final[dict[int, str]] = {
-    19: "no heartbeat and no watchdog: large inputs are read in threads, and a reply is read whole"
-    " in less time than any timeout",
+    19: "no watchdog: large inputs are read in threads, a reply is read whole in less time than any"
+    " timeout, and six heartbeats have to fail before others take over",
     31: "network file systems are not told apart: the lock and the sync are as good as theirs",
-    35: SEVERAL_HOSTS,
 }
 """Why nothing is shown of a fault."""
 

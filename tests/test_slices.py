@@ -146,7 +146,7 @@ async def test_a_host_that_leaves_makes_room_at_once() -> None:
 
 
 async def test_a_refused_call_stops_and_slows_all_hosts() -> None:
-    """40202 at one: the others hear of it within a second, and all wait for the next minute."""
+    """F51: a 40202 at one: the others hear within a second, and all wait for the next minute."""
     async with world() as clock:
         row, server = Row(clock), Server()
         hosts = [Host(f"h{n}", row, server, clock, limit=600) for n in range(3)]

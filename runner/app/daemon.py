@@ -1,6 +1,6 @@
 """The engine as a daemon: posts and collects whatever is in the store until it is stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date
@@ -24,6 +24,7 @@ from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
 from runner.store.protocol import TaskStore
 from runner.store.values import RunStatus, StoreUnwritable
+from runner.store.workers import Role, WorkerState
 from runner.task import Gateway
 
 log = structlog.get_logger()
@@ -50,6 +51,7 @@ class _Daemon:
     limits: Limits
     watch: Watch
     drain: bool
+    own: OwnStore
     postings: list[Posting] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     """By run: why it is not posted, as it was told."""
@@ -103,7 +105,7 @@ async def _work(
             )
         )
         opened.append(engines)
-        daemon = _Daemon(engines, limits, watch, drain, ended_before=ended_before)
+        daemon = _Daemon(engines, limits, watch, drain, own, ended_before=ended_before)
         watch.ready()
 
         def stages(engine: Engine) -> list[Stage]:
@@ -224,14 +226,32 @@ def _day(daemon: _Daemon) -> date:
 
 async def _any_can_move(daemon: _Daemon, left: list[RunStatus]) -> bool:
     try:
-        if any([await daemon.engines.out(status) for status in left]):
+        roles = await _roles_at_work(daemon)
+        if any([_heard_of(each, roles) and await daemon.engines.out(each) for each in left]):
             return True
     except StoreUnwritable as error:
         log.warning("daemon.store_not_read", error=error.what)
         return True
     runs = [each.run.id for each in left if each.run.id not in daemon.refused]
-    sendable = await look_ahead(daemon.engines.working, runs)
+    sendable = await look_ahead(daemon.engines.working, runs, roles)
     return sendable is None or any(sendable.values())
+
+
+async def _roles_at_work(daemon: _Daemon) -> set[str]:
+    """What this worker and those beside it do: what is nobody's role is not waited for."""
+    lines = await daemon.engines.store.workers(now=daemon.engines.clock.now())
+    working = [each.roles.split(",") for each in lines if each.state is WorkerState.WORKING]
+    return set(daemon.own.roles).union(*working)
+
+
+def _heard_of(status: RunStatus, roles: Collection[str]) -> bool:
+    """Whether what is out is moved by somebody with one of *roles*."""
+    states = status.states
+    return bool(
+        states[State.POSTING]
+        or (states[State.POSTED] and Role.POLL in roles)
+        or (states[State.UNKNOWN] and Role.RECONCILE in roles)
+    )
 
 
 async def _unfinished(store: TaskStore) -> list[RunStatus]:

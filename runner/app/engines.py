@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from runner.api.errors import ApiError
 from runner.app.ending import reason_of
-from runner.app.opening import OwnStore, running_engine
+from runner.app.opening import OwnStore, reached_gateways, running_engine
 from runner.clock import Clock
 from runner.errors import RunnerError, gravest
 from runner.lifecycle import State
@@ -187,26 +187,30 @@ async def running_engines(
 ) -> AsyncIterator[Engines]:
     """An engine for each account of ``[accounts]``, or the only one; as ``running_engine``.
 
-    AIsa, which has one key, is called by the first.
+    AIsa, which has one key, is called by the first. Accounts that are only welcome are all there
+    or none: what one of them has taken unknown to the store another would be asked, and paid for.
 
     Raises:
         CredentialsRefused: those of an account that is needed are missing.
         WrongInput: the store belongs to another account, or tasks are out at one that is not here.
     """
     each_account = settings.each_account()
-    if Gateway.DATAFORSEO not in (*needs, *welcome):
+    theirs = {Gateway.DATAFORSEO}.intersection(welcome)
+    if len(each_account) > 1 and any(reached_gateways(one, (), theirs) for one in each_account):
+        needs = {*needs, Gateway.DATAFORSEO}
+    if Gateway.DATAFORSEO not in needs:
         each_account = each_account[:1]
     async with AsyncExitStack() as stack:
         opened: list[Engine] = []
         for number, one in enumerate(each_account):
-            theirs = [set(g) - ({Gateway.AISA} if number else set()) for g in (needs, welcome)]
+            called = [set(g) - ({Gateway.AISA} if number else set()) for g in (needs, welcome)]
             engine = await stack.enter_async_context(
                 running_engine(
                     one,
                     own,
                     clock=clock,
-                    needs=theirs[0],
-                    welcome=theirs[1],
+                    needs=called[0],
+                    welcome=called[1],
                     listening=listening,
                 )
             )

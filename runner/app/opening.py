@@ -125,7 +125,7 @@ async def running_engine(
         WrongInput: the store belongs to another account.
     """
     settings = settings.each_account()[0]
-    reached = [each for each in Gateway if each in needs or _has_key(settings, each, welcome)]
+    reached = reached_gateways(settings, needs, welcome)
     standard = Gateway.DATAFORSEO in reached
     login, password = "", ""
     if standard:
@@ -167,6 +167,14 @@ async def running_engine(
             live=live,
             name=settings.account,
         )
+
+
+def reached_gateways(
+    settings: Settings, needs: Collection[Gateway], welcome: Collection[Gateway]
+) -> list[Gateway]:
+    """Whom an engine calls: those that it *needs*, and of those that are *welcome* the ones that
+    there are credentials for."""
+    return [each for each in Gateway if each in needs or _has_key(settings, each, welcome)]
 
 
 def _has_key(settings: Settings, gateway: Gateway, welcome: Collection[Gateway]) -> bool:

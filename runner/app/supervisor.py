@@ -8,7 +8,7 @@ somebody asked, or login refused ....... stop, save, end
 a stage failed ......................... the same, then its error
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -23,6 +23,8 @@ from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
 from runner.store.amounts import Money
 from runner.store.values import RunStatus, StoreUnwritable
+from runner.store.workers import ALL_ROLES, Role
+from runner.task import Endpoint, Method
 
 log = structlog.get_logger()
 
@@ -113,10 +115,10 @@ async def look(engines: Engines, runs: Sequence[int]) -> list[RunStatus] | None:
 
 
 async def look_ahead(
-    engines: Sequence[Engine], runs: Sequence[int]
+    engines: Sequence[Engine], runs: Sequence[int], roles: Collection[str] = ALL_ROLES
 ) -> dict[int, list[datetime]] | None:
-    """By run: when pending tasks are due, those that one of *engines* can send for now; None as
-    ``look``.
+    """By run: when pending tasks are due, those that one of *engines* can send for now, and that
+    somebody with one of *roles* does; None as ``look``.
 
     No room for more money lasts until answers come in.
     """
@@ -127,11 +129,19 @@ async def look_ahead(
                 waiting = await engine.store.waiting_to_post(
                     run, now=engine.clock.now(), account=engine.account
                 )
-                found[run] += [at for to, at in waiting.items() if engine.may_send(run, to)]
+                found[run] += [
+                    at
+                    for to, at in waiting.items()
+                    if engine.may_send(run, to) and _sender(to) in roles
+                ]
     except StoreUnwritable as error:
         log.warning("supervisor.queue_not_read", error=error.what)
         return None
     return found
+
+
+def _sender(endpoint: Endpoint) -> Role:
+    return Role.LIVE if endpoint.method is Method.LIVE else Role.SUBMIT
 
 
 async def _all_over(

@@ -33,7 +33,7 @@ def report(session: Session, error: BaseException, argv: list[str]) -> Bug:
     except OSError as trouble:
         session.voice.raw(text)
         where = f"the report could not be written to {folder}: {trouble.strerror}; it stands above"
-    safe = f"; the tasks are safe in {settings.store}" if settings else ""
+    safe = f"; the tasks are safe in {settings.store_name}" if settings else ""
     return Bug(f"unexpected {type(error).__name__} in {_place(error)}{safe}", why=where)
 
 

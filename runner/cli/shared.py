@@ -76,7 +76,12 @@ def _options() -> list[click.Option]:
             help="As if started in DIR.",
         ),
         _option("--api", to="api", metavar="live|sandbox|sim|URL", help="Whom to call."),
-        _option("--store", to="store", metavar="FILE", help="The queue; default runner.db."),
+        _option(
+            "--store",
+            to="store",
+            metavar="PLACE",
+            help="The queue: a file, by default runner.db, or postgresql://…",
+        ),
         _option("--json", to="json", is_flag=True, help="Answer in JSON, on stdout."),
         _option(
             "-q",

@@ -291,7 +291,7 @@ COMMANDS: Final = (
     Entry(
         name="db",
         group="care",
-        summary="back up the store; make one copied from another host this host's own",
+        summary="back up the store; move it to a server or back; make a copied one this host's own",
         examples=("runner db backup runner-backup.db", "runner db claim"),
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),

@@ -167,6 +167,11 @@ def unapplied(applied: list[tuple[int, str, str]], migrations: list[Migration]) 
 
 def not_current(pending: int, all: int) -> StoreBroken:
     """The store lacks *pending* of *all* migrations."""
+    if pending == all:
+        return StoreBroken(
+            "there is no store in this database yet",
+            how="a command that writes makes it: runner run, or load; or runner db copy --to it",
+        )
     return StoreBroken(
         f"the store is older than this program: it has {all - pending} of {all} migrations",
         how="a command that writes to the store brings it up to date: runner run",

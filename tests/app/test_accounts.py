@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from runner.app import Limits, RunOptions, RunSummary
+from runner.app.engines import running_engines
+from runner.app.opening import own_store
 from runner.errors import CredentialsRefused, Exit, WrongInput
 from runner.jobfile import Job, load_job
 from runner.lifecycle import State
@@ -17,7 +19,7 @@ from runner.settings import Settings
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.store.sqlite.store import open_store
-from runner.task import Tag
+from runner.task import Gateway, Tag
 from tests.app.place import Place, placed, states
 from tests.support.jobs import write_prompts
 
@@ -215,6 +217,31 @@ async def test_a_missing_password_is_told_before_anything_is_sent(two: Two) -> N
     assert "DATAFORSEO_PASSWORD_BRAND" in text
     assert not (two.agency.created())
     assert not (two.brand.created())
+
+
+async def test_a_worker_that_needs_aisa_alone_has_all_accounts_or_none(two: Two) -> None:
+    """`work` takes up later what any gateway is asked: one account of two would be blind to what
+    the other has taken."""
+    aisa = {"AISA_API_KEY": "sk-aisa-0123456789", "AISA_BASE_URL": f"{two.agency.url}/apis/v1"}
+    names = [f"DATAFORSEO_PASSWORD_{name}" for name in ("AGENCY", "BRAND")]
+
+    async def standard(*missing: str) -> list[bool]:
+        settings = two.settings(**aisa, **dict.fromkeys(missing, ""))
+        clock = two.agency.clock
+        async with (
+            own_store(settings, wait_lock_s=0, clock=clock) as own,
+            running_engines(
+                settings, own, clock=clock, needs={Gateway.AISA}, welcome=tuple(Gateway)
+            ) as engines,
+        ):
+            return [each.standard for each in engines.parts]
+
+    assert await standard() == [True, True]
+    assert await standard(*names) == [False]
+    for name in names:
+        with pytest.raises(CredentialsRefused) as caught:
+            await standard(name)
+        assert name in "\n".join(caught.value.lines())
 
 
 async def test_a_limit_is_one_for_all_accounts(two: Two) -> None:

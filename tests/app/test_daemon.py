@@ -4,10 +4,13 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from runner.app import Limits, RunOptions, Step, Watch, Working, WorkSummary, load_job, work
 from runner.errors import Exit, RunnerError
 from runner.jobfile import Job
 from runner.lifecycle import State
+from runner.store.workers import ALL_ROLES, Role
 from tests.app.place import AN_HOUR, Place, placed
 from tests.support.jobs import write_prompts
 from tests.support.waiting import until
@@ -42,9 +45,15 @@ async def load(place: Place, job: Job) -> None:
     )
 
 
-def begin(place: Place, heard: Heard, *, drain: bool = False) -> "asyncio.Task[WorkSummary]":
+def begin(
+    place: Place, heard: Heard, *, drain: bool = False, roles: frozenset[Role] = ALL_ROLES
+) -> "asyncio.Task[WorkSummary]":
     step = Step(
-        settings=place.settings(), clock=place.clock, reporter=place.reporter, stop=place.stop
+        settings=place.settings(),
+        clock=place.clock,
+        reporter=place.reporter,
+        stop=place.stop,
+        roles=roles,
     )
     return asyncio.ensure_future(work(step, Limits(place.folder), heard.watch(), drain=drain))
 
@@ -80,6 +89,26 @@ async def test_drain_with_a_spent_budget_ends_with_4(place: Place) -> None:
     summary = await begin(place, Heard(), drain=True)
     assert summary.exit is Exit.MONEY
     assert summary.working.states[State.PENDING] > 0
+
+
+@pytest.mark.parametrize(
+    ("role", "left"),
+    [
+        (Role.SUBMIT, State.POSTED),
+        (Role.LIVE, State.PENDING),
+        (Role.POLL, State.PENDING),
+        (Role.RECONCILE, State.PENDING),
+    ],
+)
+async def test_drain_does_not_wait_for_what_is_nobodys_role(
+    place: Place, role: Role, left: State
+) -> None:
+    """A container that posts and never collects would else wait for answers for ever."""
+    await load(place, place.job(3))
+    summary = await begin(place, Heard(), drain=True, roles=frozenset({role}))
+    # TRY_LATER: over so soon that the account's check had no reply yet.
+    assert summary.exit in (Exit.NOT_FINISHED, Exit.TRY_LATER)
+    assert summary.working.states[left] == 3
 
 
 async def test_a_stop_leaves_what_is_out_for_the_next_one(tmp_path: Path) -> None:

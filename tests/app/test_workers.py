@@ -80,7 +80,7 @@ class Hosts:
             stop=StopSwitch(),
         )
 
-    async def begin(self, roles: frozenset[Role] = ALL_ROLES) -> "Host":
+    async def begin(self, roles: frozenset[Role] = ALL_ROLES, *, drain: bool = False) -> "Host":
         """Another host begins to work, and is at work when this returns."""
         host = Host(self)
         step = Step(
@@ -92,7 +92,9 @@ class Hosts:
         )
         watch = Watch(ready=lambda: None, progress=host.note, warn=lambda _: None)
         before = len(opened)
-        host.working = asyncio.ensure_future(work(step, Limits(self.place.folder), watch))
+        host.working = asyncio.ensure_future(
+            work(step, Limits(self.place.folder), watch, drain=drain)
+        )
         await until(lambda: host.last is not None or host.working.done())
         host.store = opened[before]
         self.all.append(host)
@@ -242,6 +244,15 @@ async def test_each_does_what_its_roles_say(hosts: Hosts) -> None:
     await until(lambda: set(hosts.leases().values()) == {collector.worker})
     roles = dict(hosts.sql("SELECT id, roles FROM workers"))
     assert roles == {collector.worker: "poll,reconcile", poster.worker: "submit"}
+
+
+async def test_drain_waits_for_what_another_worker_does(hosts: Hosts) -> None:
+    """A failed answer may have to be posted again by the one that posts and never collects."""
+    await hosts.begin(frozenset({Role.POLL}))
+    await hosts.load(hosts.place.job(5))
+    poster = await hosts.begin(frozenset({Role.SUBMIT}), drain=True)
+    assert (await poster.working).exit is Exit.DONE
+    assert hosts.sql("SELECT count(*) FROM tasks WHERE state = 'completed'") == [(5,)]
 
 
 async def test_two_hosts_that_start_the_same_job_at_once_pay_for_it_once(hosts: Hosts) -> None:

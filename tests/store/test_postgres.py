@@ -1,11 +1,9 @@
 """What is PostgreSQL's own: its connection, its clock, several engines on one queue, its schema."""
 
 import asyncio
-import socket
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, closing, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +28,7 @@ from runner.store.postgres.migrating import migrate as migrate_server
 from runner.store.postgres.store import PostgresStore, open_store
 from runner.store.reconciling import IncidentKind
 from runner.store.values import AttemptOver, Balance, Ceiling
-from runner.store.workers import GRACE
+from runner.store.workers import GRACE, SILENCE
 from runner.task import Outcome
 from tests.store.places import ServerPlace
 from tests.store.steps import (
@@ -167,37 +165,42 @@ async def test_a_server_that_forgets_is_refused(dsn: str) -> None:
             pytest.fail("it was opened")
 
 
-@contextmanager
-def pooler(dsn: str) -> Iterator[str]:
+@asynccontextmanager
+async def pooler(dsn: str) -> AsyncIterator[str]:
     """Stands before the server of *dsn* and says, as poolers do, that it is the one to talk to:
     the number of the server's process (``BackendKeyData``) becomes another."""
     parts = urlsplit(dsn)
-    listener = socket.create_server(("127.0.0.1", 0))
+    served: set[asyncio.Task[None] | None] = set()
 
-    def pump(source: socket.socket, to: socket.socket, *, renames: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(65_536):
-                found = data.find(b"K\x00\x00\x00")
-                if renames and found >= 0:
-                    renames = False
-                    data = data[: found + 5] + b"\x00\x00\x00\x07" + data[found + 9 :]
-                to.sendall(data)
-            to.shutdown(socket.SHUT_WR)
+    async def pump(
+        source: asyncio.StreamReader, to: asyncio.StreamWriter, *, renames: bool
+    ) -> None:
+        while data := await source.read(65_536):
+            found = data.find(b"K\x00\x00\x00")
+            if renames and found >= 0:
+                renames = False
+                data = data[: found + 5] + b"\x00\x00\x00\x07" + data[found + 9 :]
+            to.write(data)
+            await to.drain()
+        to.close()
 
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.create_connection((parts.hostname, parts.port))
-                for source, to, renames in ((client, server, False), (server, client, True)):
-                    threading.Thread(
-                        target=pump, args=(source, to), kwargs={"renames": renames}, daemon=True
-                    ).start()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
+        behind_reader, behind_writer = await asyncio.open_connection(parts.hostname, parts.port)
+        pumps = (
+            pump(reader, behind_writer, renames=False),
+            pump(behind_reader, writer, renames=True),
+        )
+        await asyncio.gather(*pumps, return_exceptions=True)
+        for each in (writer, behind_writer):
+            each.close()
+            with suppress(OSError):
+                await each.wait_closed()
 
-    threading.Thread(target=serve, daemon=True).start()
-    port = listener.getsockname()[1]
-    yield urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}"))
-    listener.close()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        yield urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}"))
+        await asyncio.gather(*(each for each in served if each is not None))
 
 
 async def test_a_role_that_may_not_write_is_told_so(dsn: str) -> None:
@@ -219,9 +222,10 @@ async def test_a_role_that_may_not_write_is_told_so(dsn: str) -> None:
 
 async def test_a_pooler_is_refused(dsn: str) -> None:
     """It would lend a worker's session to another one, and with it the sign that it lives."""
-    with pooler(dsn) as address, pytest.raises(StoreBroken, match="pooler stands before"):
-        async with connect(Address.parse(address), may_lose=True):
-            pytest.fail("it was opened")
+    async with pooler(dsn) as address:
+        with pytest.raises(StoreBroken, match="pooler stands before"):
+            async with connect(Address.parse(address), may_lose=True):
+                pytest.fail("it was opened")
 
 
 async def test_a_server_that_is_not_there_is_said_without_the_password() -> None:
@@ -442,7 +446,7 @@ async def test_a_worker_that_was_taken_for_dead_and_posts_again_can_die_again(
             clock.advance(GRACE + SECOND)
             other = await begin(two, clock)
             await cut_off.batch(1)
-        clock.advance(GRACE + SECOND)
+        clock.advance(SILENCE + SECOND)
         await begin(two, clock)
         assert await other.states() == {State.UNKNOWN: 1, State.PENDING: 1}
 

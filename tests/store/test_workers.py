@@ -3,9 +3,12 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.lifecycle import State
+from runner.rows import Batch
 from runner.store.lock import LoaderElsewhere
 from runner.store.postgres.connection import Db
 from runner.store.postgres.living import connected_workers, is_dead
 from runner.store.postgres.store import PostgresStore
+from runner.store.reconciling import IncidentKind, NewIncident, Sighting
 from runner.store.values import StoreUnwritable
 from runner.store.workers import (
     BEAT,
@@ -31,10 +36,12 @@ from runner.store.workers import (
     certainly_gone,
     this_boot,
 )
+from runner.task import Tag
 from tests.store.places import ServerPlace
 from tests.store.steps import (
     HOUR,
     MINUTE,
+    RESERVE,
     OpenStore,
     Scene,
     accepted,
@@ -42,9 +49,11 @@ from tests.store.steps import (
     lost,
     not_taken,
     numbered,
+    remote_id,
     still_running,
 )
 from tests.support.clock import START, ManualClock
+from tests.support.waiting import until
 
 SECOND = timedelta(seconds=1)
 
@@ -354,6 +363,86 @@ async def test_two_that_look_for_the_dead_at_once_count_each_death_once(
     await asyncio.gather(*(took_over(scene, clock) for scene in two))
     with psycopg.connect(dsn) as db:
         assert db.execute("SELECT posting FROM deaths").fetchall() == [(1,)]
+
+
+async def posted_meanwhile(
+    poster: Scene, place: ServerPlace, find: Callable[[], Coroutine[Any, Any, None]]
+) -> Batch:
+    """A batch of *poster*, whose intent is saved only once *find* waits for it."""
+    writer = vars(poster.store)["_writer"]
+    usual, inside, go_on = writer.before_commit, Event(), Event()
+
+    def paused(db: Db, time_of: Callable[[Db], datetime]) -> None:
+        usual(db, time_of)
+        inside.set()
+        go_on.wait(10)
+
+    writer.before_commit = paused
+    posting = asyncio.create_task(poster.batch())
+    assert await asyncio.to_thread(inside.wait, 10)
+    finding = asyncio.create_task(find())
+    await until(lambda: place.read("SELECT 1 FROM pg_locks WHERE NOT granted") or finding.done())
+    go_on.set()
+    batch = await posting
+    writer.before_commit = usual
+    await finding
+    return batch
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_is_found_while_another_worker_posts_it_again_is_an_incident(
+    two: tuple[Scene, Scene], dsn: str, clock: ManualClock, late: bool
+) -> None:
+    """Taken for absent, it is posted again just when a listing shows it, or its reply comes: paid
+    twice, and booked on an attempt that nobody looks at any more it would be so in silence."""
+    finder, poster = two
+    await finder.load(numbered(1))
+    batch = await finder.batch()
+    (attempt,) = batch.attempts
+    await beating(poster, clock, SILENCE + SECOND)
+    await took_over(poster, clock)
+    await poster.store.prove_absent([(attempt.task, attempt.number)], now=clock.now())
+    sighting = Sighting(tag=attempt.tag, remote_id=remote_id(attempt.tag), cost=None)
+
+    async def find() -> None:
+        if late:
+            await finder.settle(batch, accepted)
+        else:
+            await finder.store.found([sighting], now=clock.now(), account=finder.account)
+
+    again = await posted_meanwhile(poster, ServerPlace(dsn), find)
+    (incident,) = await finder.store.incidents()
+    assert (incident.kind, incident.remote_id) == (IncidentKind.DOUBLE_CHARGE, sighting.remote_id)
+    await poster.settle(again, accepted)
+    assert await finder.states() == {State.POSTED: 1}
+    assert await finder.store.verify() == []
+
+
+async def test_an_orphan_is_not_adopted_over_what_another_worker_posts(
+    two: tuple[Scene, Scene], dsn: str, clock: ManualClock
+) -> None:
+    """A worker that starts looks for them while the others are posting."""
+    starting, poster = two
+    await starting.load(numbered(1))
+    (attempt,) = (await starting.post(how=lambda each: not_taken(each, 0))).attempts
+    tag = Tag.parse(attempt.tag)
+    assert tag is not None
+    orphan = NewIncident(
+        kind=IncidentKind.ORPHAN,
+        message="of a later state of the store",
+        amount=RESERVE,
+        remote_id=remote_id("another"),
+        tag=str(replace(tag, attempt=2)),
+    )
+    await starting.store.open_incident(orphan, now=clock.now())
+
+    async def adopt() -> None:
+        assert await starting.store.adopt_orphans(now=clock.now()) == 0
+
+    batch = await posted_meanwhile(poster, ServerPlace(dsn), adopt)
+    await poster.settle(batch, accepted)
+    assert await poster.states() == {State.POSTED: 1}
+    assert await poster.store.verify() == []
 
 
 async def test_one_hosts_clock_moves_nothing_of_the_others(

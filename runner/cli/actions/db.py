@@ -11,15 +11,18 @@ from runner.errors import Exit, WrongInput
 from runner.settings.server import is_server, shown_address
 
 
-def claim(session: Session, file: Path | None, *, force: bool) -> Exit:
+def claim(session: Session, file: Path | None, to: str | None, *, force: bool) -> Exit:
     """Let the store be used on this host.
 
     Raises:
-        WrongInput: nothing was run here yet, or a file was named.
+        WrongInput: nothing was run here yet, or a file or place was named.
         TryLater: an engine is at work in it.
     """
-    if file is not None or force:
-        raise WrongInput("claim takes no FILE and no --force", how="runner db claim")
+    if file is not None or to is not None or force:
+        raise WrongInput(
+            "claim takes no FILE, no --to and no --force: it is about the store that is used here",
+            how=f"runner db claim{same_store(session)}",
+        )
     settings = session.settings()
     if not settings.has_store:
         raise nothing_yet(settings)
@@ -33,7 +36,7 @@ def claim(session: Session, file: Path | None, *, force: bool) -> Exit:
     return Exit.DONE
 
 
-def backup(session: Session, file: Path | None, *, force: bool) -> Exit:
+def backup(session: Session, file: Path | None, to: str | None, *, force: bool) -> Exit:
     """Copy the store to *file*.
 
     Raises:
@@ -41,9 +44,9 @@ def backup(session: Session, file: Path | None, *, force: bool) -> Exit:
         StoreBroken: the store cannot be read.
     """
     settings = session.settings()
-    if file is None:
+    if file is None or to is not None:
         command = f"runner db backup runner-backup.db{same_store(session)}"
-        raise WrongInput("backup needs the FILE to write", how=command)
+        raise WrongInput("backup needs the FILE to write, and takes no --to", how=command)
     if settings.server is not None:
         raise WrongInput(
             "the store is on a PostgreSQL server, not in a file",

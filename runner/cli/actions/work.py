@@ -66,7 +66,7 @@ class _Told:
         self._said_at = _NEVER
 
     def ready(self) -> None:
-        self._log("work.start", {"store": str(self._session.settings().store)})
+        self._log("work.start", {"store": self._session.settings().store_name})
         notify("READY=1", self._session.environ)
 
     def stopping(self) -> None:

@@ -34,7 +34,7 @@ def command(session: Session, /, what: str, file: Path | None, force: bool, to: 
     from runner.cli.actions import db
 
     if what == "claim":
-        return db.claim(session, file, force=force)
+        return db.claim(session, file, to, force=force)
     if what == "copy":
         return db.copy(session, file, to, force=force)
-    return db.backup(session, file, force=force)
+    return db.backup(session, file, to, force=force)

@@ -9,10 +9,8 @@ from runner.errors import Exit
 def command(session: Session, /) -> Exit:
     """List the engines at work on this store, and those that ended within a day.
 
-    \b
-    working         it has shown itself lately
-    ended           it ended by itself
-    taken for dead  no sign of it for a minute; what it left open is taken over
+    STATE is working (it has shown itself lately), ended (by itself), or taken for dead: no sign of
+    it, and what it left open is taken over.
 
     DOES names its roles (`runner work --role`), FOR ALL what it alone does now for the account.
     """

@@ -39,8 +39,8 @@ class Address:
             # libpq's own words repeat what it could not read, which may be the password.
             raise WrongInput(
                 "the address of the PostgreSQL store cannot be read",
-                how="write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %XX for "
-                "special characters",
+                how="write it as postgresql://USER@HOST:5432/DATABASE, with %XX for special "
+                "characters, and the password in PGPASSWORD or ~/.pgpass",
             ) from None
         user, host, port = (parts.get(name) for name in ("user", "host", "port"))
         place = f"{host or 'localhost'}{f':{port}' if port else ''}/{parts.get('dbname') or ''}"

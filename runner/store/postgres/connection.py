@@ -28,6 +28,7 @@ from psycopg.types.string import StrDumper
 from runner.errors import StoreBroken
 from runner.store.postgres.address import Address
 from runner.store.postgres.checking import check_server
+from runner.store.postgres.reaching import not_opened
 from runner.store.values import StoreUnwritable
 
 P = ParamSpec("P")
@@ -158,6 +159,8 @@ class Connection:
         # Its queue outlives a cancelled caller: what was begun is ended before the next begins.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
         self._link: psycopg.Connection[Any] | None = None
+        self._life: datetime | None = None
+        """Since when the server of the link has counted: it begins anew whenever it crashed."""
         self.before_commit: Callable[[Db, Callable[[Db], datetime]], None] | None = None
         """What each ``write`` does last, in its own transaction: for rules that hold whatever the
         verb was. It is given the server's clock."""
@@ -256,6 +259,7 @@ class Connection:
         self, verb: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> T:
         link = self._linked()
+        life = self._life
         db = Db(link)
         db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         with _rolled_back(link):
@@ -268,7 +272,7 @@ class Connection:
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if not link.closed:
                     raise
-                if not self._was_committed(transaction, error):
+                if not self._was_committed(transaction, life, error):
                     raise RolledBack(str(error)) from error
         return result
 
@@ -302,21 +306,29 @@ class Connection:
     def _with_server_time(self, db: Db, kwargs: dict[str, object]) -> dict[str, object]:
         return kwargs | {"now": self._time_of(db)} if "now" in kwargs else kwargs
 
-    def _was_committed(self, transaction: str, error: psycopg.Error) -> bool:
-        """What became of *transaction*, whose COMMIT was not answered (FAULTS.md 33).
+    def _was_committed(self, transaction: str, life: datetime | None, error: psycopg.Error) -> bool:
+        """What became of *transaction*, whose COMMIT was not answered (FAULTS.md 33), and which
+        was begun in that *life* of the server.
+
+        A server that crashed, or a standby in its place, gives out again the numbers of those
+        transactions that it never wrote down. That one of that number is saved proves nothing then.
 
         Raises:
-            Undecided: the server did not say in time.
+            Undecided: the server did not say in time, or cannot know.
         """
         give_up = time.monotonic() + _LEARN_S
         attempt = 0
         while time.monotonic() < give_up:
             with suppress(psycopg.OperationalError, psycopg.InterfaceError, StoreUnwritable):
-                (outcome,) = (
-                    Db(self._linked())
-                    .execute("SELECT pg_xact_status(%s::xid8)", (transaction,))
-                    .fetchone()
-                )
+                db = Db(self._linked())
+                try:
+                    (outcome,) = db.execute(
+                        "SELECT pg_xact_status(%s::xid8)", (transaction,)
+                    ).fetchone()
+                except errors.InvalidParameterValue:
+                    return False  # A number of the future: not given out again yet.
+                if outcome == "committed" and self._life != life:
+                    break
                 if outcome != "in progress":
                     return bool(outcome == "committed")
             _wait(attempt)
@@ -356,6 +368,7 @@ class Connection:
             db = Db(link)
             for name, value in _SETTINGS.items():
                 db.execute("SELECT set_config(%s, %s, false)", (name, value))
+            (self._life,) = db.execute("SELECT stats_reset FROM pg_stat_bgwriter").fetchone()
             if self._read_only:
                 db.execute("SET default_transaction_read_only = on")
             if self.worker is not None:
@@ -371,9 +384,10 @@ class Connection:
             return work()
         except _STOOD_IN_THE_WAY:
             raise
-        except errors.InsufficientPrivilege as error:
+        except (errors.InsufficientPrivilege, errors.InvalidSchemaName) as error:
             raise StoreBroken(
-                f"the server does not let this role do that: {self._address.masked(str(error))}",
+                "the server does not let this role do that: "
+                + self._address.masked(error.diag.message_primary or str(error)),
                 where=self._address.shown,
                 how="grant what docs/scaling.md lists, or log in as another role",
             ) from error
@@ -382,15 +396,6 @@ class Connection:
                 f"the store cannot be written: {self._address.masked(str(error))}",
                 where=self._address.shown,
             ) from error
-
-
-def columns(lines: Iterable[Mapping[str, object]]) -> dict[str, list[object]]:
-    """*lines*, which have the same names, as a list for each name: what ``unnest`` takes."""
-    found: dict[str, list[object]] = {}
-    for line in lines:
-        for name, value in line.items():
-            found.setdefault(name, []).append(value)
-    return found
 
 
 def show_presence(db: Db, worker: int) -> None:
@@ -436,10 +441,7 @@ async def connect(
         try:
             await connection.call(check_server, may_lose=may_lose)
         except StoreUnwritable as error:
-            raise StoreBroken(
-                f"cannot open the store {address.shown}: {error.what}",
-                how="check that the server is up and lets you in, or name another with --store",
-            ) from error
+            raise not_opened(address, str(error.__cause__ or error)) from error
         yield connection
     finally:
         await connection.close()

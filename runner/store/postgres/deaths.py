@@ -118,7 +118,7 @@ def set_apart(
     None: any; False: those not set apart; True: one that is. A limit of 0: none for now.
     """
     apart = f"(SELECT task_id FROM deaths WHERE posting >= {APART})"
-    if not db.execute(f"SELECT 1 FROM {apart}").fetchone():
+    if not db.execute(f"SELECT 1 FROM {apart} AS those").fetchone():
         return None, limit
     # Alone in its process: the others go on, and would never all be idle at once.
     posting = db.execute(

@@ -27,15 +27,6 @@ def book_late(db: Db, outcomes: Sequence[Outcome], *, now: datetime) -> Found:
     """Book what *outcomes* say was taken as if a listing had shown it."""
     outlived(db, [tag.task for each in outcomes if (tag := Tag.parse(each.tag))])
     taken = [each for each in outcomes if isinstance(each, Accepted)]
-    # Nobody decides about one of them meanwhile.
-    db.execute(
-        """
-        SELECT 1 FROM tasks
-         WHERE id = ANY(%s::bigint[])
-         ORDER BY id FOR UPDATE
-        """,
-        ([tag.task for each in taken if (tag := Tag.parse(each.tag))],),
-    )
     return found(
         db,
         [

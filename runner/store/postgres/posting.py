@@ -11,7 +11,8 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.rows import Attempt, Batch
 from runner.store.postgres.accounts import MAY_ASK, pinned_elsewhere
 from runner.store.postgres.affording import affordable
-from runner.store.postgres.connection import Db, columns
+from runner.store.postgres.columns import columns
+from runner.store.postgres.connection import Db
 from runner.store.postgres.controlling import pause_of
 from runner.store.postgres.deaths import APART, outlived, set_apart
 from runner.store.postgres.follow_ups import with_history

@@ -134,6 +134,7 @@ def found(
     account: int | None = None,
 ) -> Found:
     ours = installs(db)
+    _hold_tasks(db, sightings)
     known: dict[str, datetime] = {}
     adopted, opened = set(), 0
     for sighting in sightings:
@@ -183,6 +184,28 @@ def found(
     if adopted:
         hit(Point.ADOPT_INSIDE)
     return Found(known=known, adopted=frozenset(adopted), incidents=opened)
+
+
+def _hold_tasks(db: Db, sightings: Sequence[Sighting]) -> None:
+    """Nobody posts, or decides about, a task that *sightings* say something new of meanwhile: its
+    newer attempt, or another id, would be overlooked. Most ids of a listing are known."""
+    seen = [(tag, each.remote_id) for each in sightings if (tag := Tag.parse(each.tag))]
+    db.execute(
+        """
+        SELECT 1 FROM tasks
+         WHERE id IN (SELECT e.task
+                        FROM unnest(%s::bigint[], %s::bigint[], %s::text[])
+                               AS e(task, number, remote_id)
+                        LEFT JOIN attempts a ON a.task_id = e.task AND a.number = e.number
+                       WHERE a.remote_id IS DISTINCT FROM e.remote_id)
+         ORDER BY id FOR UPDATE
+        """,
+        (
+            [tag.task for tag, _ in seen],
+            [tag.attempt for tag, _ in seen],
+            [remote_id for _, remote_id in seen],
+        ),
+    )
 
 
 def _adopt(db: Db, tag: Tag, sighting: Sighting, state: State, *, now: datetime) -> None:

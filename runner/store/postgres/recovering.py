@@ -156,7 +156,7 @@ def take_up(
                coalesce(json_text(p.body, 'model_name'), g.model), g.reserve_nanousd
           FROM tasks t JOIN targets g ON g.id = t.target_id
           LEFT JOIN payloads p ON p.task_id = t.id
-         WHERE t.id = %s
+         WHERE t.id = %s FOR UPDATE OF t
         """,
         (task,),
     ).fetchone()
