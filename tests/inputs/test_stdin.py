@@ -49,8 +49,8 @@ def stdin_table(**how: str) -> Table:
         (b'\n [{"prompt": "why?",\n "brand": "Acme"}]', "json"),
         (b'\xef\xbb\xbf[{"prompt": "why?", "brand": "Acme"}]', "json"),
         ('[{"prompt": "why?", "brand": "Acme"}]'.encode("utf-16"), "json"),
-        (gzip.compress(b'{"prompt": "why?", "brand": "Acme"}\n'), "jsonl"),
-        (gzip.compress(b"prompt;brand\nwhy?;Acme\n"), "csv"),
+        (gzip.compress(b'{"prompt": "why?", "brand": "Acme"}\n', mtime=0), "jsonl"),
+        (gzip.compress(b"prompt;brand\nwhy?;Acme\n", mtime=0), "csv"),
     ],
 )
 def test_the_format_is_seen_by_how_it_begins(pipe: Any, data: bytes, format_: str) -> None:
@@ -102,7 +102,7 @@ def test_another_encoding_is_refused_with_its_place_as_in_a_file(pipe: Any) -> N
     assert rows[0].cells["prompt"] == "Où peut-on acheter un bon café à Montréal ?"
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b"\n\n", gzip.compress(b"", mtime=0)])
 def test_nothing_at_all_is_refused(pipe: Any, data: bytes) -> None:
     """Under cron standard input is empty: a job that reads it would ask nothing every night."""
     pipe(data)

@@ -209,10 +209,10 @@ def test_a_dash_alone_does_not_say_whom_to_ask(workspace: Workspace) -> None:
         ("my rows.TSV", b"prompt\tid\nwhy?\t1\n"),
         ("my rows.jsonl", b'{"prompt": "why?"}\n'),
         ("my rows.json", b'[{"prompt": "why?"}]'),
-        ("my rows.csv.gz", gzip.compress(b"prompt\nwhy?\n")),
-        ("my rows.tsv.gz", gzip.compress(b"prompt\nwhy?\n")),
-        ("my rows.jsonl.gz", gzip.compress(b'{"prompt": "why?"}\n')),
-        ("my rows.json.GZ", gzip.compress(b'[{"prompt": "why?"}]')),
+        ("my rows.csv.gz", gzip.compress(b"prompt\nwhy?\n", mtime=0)),
+        ("my rows.tsv.gz", gzip.compress(b"prompt\nwhy?\n", mtime=0)),
+        ("my rows.jsonl.gz", gzip.compress(b'{"prompt": "why?"}\n', mtime=0)),
+        ("my rows.json.GZ", gzip.compress(b'[{"prompt": "why?"}]', mtime=0)),
     ],
 )
 def test_a_data_file_of_each_kind_is_a_job(workspace: Workspace, name: str, data: bytes) -> None:
