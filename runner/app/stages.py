@@ -40,7 +40,8 @@ log = structlog.get_logger()
 
 Stage = Callable[[], Awaitable[object]]
 
-_ENDINGS_WAITING: Final = 100
+_ENDINGS_WAITING: Final = 300
+"""As many as one transaction takes: fewer, and the fetchers stand still while it is saved."""
 
 
 def to_post(engine: Engine, poster: Poster, roles: Collection[Role] = ALL_ROLES) -> list[Stage]:

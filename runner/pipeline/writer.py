@@ -18,7 +18,7 @@ from runner.store.values import Answered, Ending, RemotelyFailed, ResultGone, St
 
 log = structlog.get_logger()
 
-MOST: Final = 200
+MOST: Final = 300
 """Endings in one transaction."""
 
 LINGER_S: Final = 0.5
