@@ -19,13 +19,15 @@ import anyio.to_thread
 from runner.errors import WrongInput
 from runner.reports import columns
 from runner.reports.files import Exported, OutputFile
-from runner.reports.formats import Record, format_named
+from runner.reports.formats import Format, Record, format_named
 from runner.store.listing import Selection
 from runner.store.protocol import TaskStore
-from runner.store.values import ExportLine, Run
+from runner.store.values import ExportLine, Run, StoreUnwritable
 
 _REHEARSALS: Final = frozenset({"sim", "sandbox"})
 _PRUNED: Final = ".pruned"
+_TRIES: Final = 5
+_AGAIN_S: Final = 0.5
 
 
 def export_name(run: Run) -> str:
@@ -85,17 +87,39 @@ async def export_files(
     Raises:
         WrongInput: a file may not or cannot be written there.
         TryLater: the disk is full or failing.
+        StoreUnwritable: the store was lost again and again while it was read.
         ValueError: there is no such format.
     """
     if run.pruned_at is not None and not force:
         _spare_the_last_answers(run, [path for path, _ in files])
     inputs = await store.input_columns(run.id)
     writers = [format_named(name, inputs, raw_cells=raw_cells) for _, name in files]
-    outputs = [OutputFile(path, job=run.job, force=force) for path, _ in files]
-    pairs = list(zip(writers, outputs, strict=True))
+    tries = 0
+    while True:
+        outputs = [OutputFile(path, job=run.job, force=force) for path, _ in files]
+        try:
+            return await _written(store, run, which, list(zip(writers, outputs, strict=True)))
+        except StoreUnwritable:
+            # The view of the data ended with its connection: the next one shows as much or more.
+            tries += 1
+            if tries == _TRIES:
+                raise
+            await anyio.sleep(_AGAIN_S)
+        finally:
+            for output in outputs:
+                output.discard()
+
+
+async def _written(
+    store: TaskStore,
+    run: Run,
+    which: Selection | None,
+    pairs: Sequence[tuple[Format, OutputFile]],
+) -> list[Exported]:
+    """The files, written whole from one view of the data."""
 
     def begin() -> None:
-        for output in outputs:
+        for _, output in pairs:
             output.begin()
         for writer, output in pairs:
             output.write(writer.header())
@@ -105,13 +129,9 @@ async def export_files(
         for writer, output in pairs:
             output.write(writer.lines(records))
 
-    try:
-        await anyio.to_thread.run_sync(begin)
-        rows = await _pages(store, run, which, write)
-        return await anyio.to_thread.run_sync(lambda: [each.publish(rows) for each in outputs])
-    finally:
-        for output in outputs:
-            output.discard()
+    await anyio.to_thread.run_sync(begin)
+    rows = await _pages(store, run, which, write)
+    return await anyio.to_thread.run_sync(lambda: [each.publish(rows) for _, each in pairs])
 
 
 def _spare_the_last_answers(run: Run, files: Iterable[Path]) -> None:

@@ -8,9 +8,9 @@ import json
 import os
 import stat
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -19,12 +19,13 @@ import pytest
 from runner.errors import TryLater, WrongInput
 from runner.lifecycle import State
 from runner.money import exact
+from runner.reports import export
 from runner.reports.columns import COLUMNS
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.formats import as_written
 from runner.store.listing import Selection
 from runner.store.sqlite.reading import EXPORTED
-from runner.store.values import Ending, ExportLine, Posted
+from runner.store.values import Ending, ExportLine, Posted, StoreUnwritable
 from runner.task import Citation, Outcome
 from tests.reports.filling import (
     CHARGE,
@@ -476,3 +477,39 @@ async def test_memory_stays_flat_over_ten_thousand_rows_of_a_real_store(
     written = sum(each.bytes for each in files)
     assert written > 15_000_000
     assert peak < written / 3
+
+
+class Lost:
+    """A store whose view of the data is lost after a page, some times."""
+
+    def __init__(self, store: Any, times: int) -> None:
+        self._store = store
+        self.times = times
+
+    async def export(self, run: int, which: Selection | None) -> AsyncIterator[list[ExportLine]]:
+        async for page in self._store.export(run, which):
+            yield page
+            if self.times:
+                self.times -= 1
+                raise StoreUnwritable("the store cannot be written: terminating connection")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+async def test_an_export_whose_view_of_the_data_is_lost_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that ends a session costs time, and the file is whole: each line once."""
+    monkeypatch.setattr(export, "_AGAIN_S", 0.0)
+    cells = [{"q": f"question {n}"} for n in range(1_203)]
+    async with filled(tmp_path / "q.db", cells) as f:
+        store: Any = Lost(f.store, times=2)
+        (file,) = await export_run(store, f.run, folder=tmp_path / "out", formats=["csv"])
+        assert store.times == 0
+        with pytest.raises(StoreUnwritable):
+            await export_run(
+                cast(Any, Lost(f.store, times=99)), f.run, folder=tmp_path / "not", formats=["csv"]
+            )
+    assert [row["q"] for row in table(file.path)] == [each["q"] for each in cells]
+    assert list((tmp_path / "not").iterdir()) == []

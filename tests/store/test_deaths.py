@@ -27,8 +27,9 @@ class Lives:
     scene: steps.Scene
     place: Place
 
-    async def begin(self, limit: int = 100) -> Batch | Idle:
-        self.clock.advance(MINUTE)
+    async def begin(self, limit: int = 100, *, at_once: bool = False) -> Batch | Idle:
+        if not at_once:
+            self.clock.advance(MINUTE)
         ((target, _),) = await self.store.targets_to_post(
             self.scene.run.id, now=self.clock.now()
         ) or ((0, None),)
@@ -46,13 +47,14 @@ class Lives:
             seal=steps.seal,
         )
 
-    async def post(self, limit: int = 100) -> Batch:
-        batch = await self.begin(limit)
+    async def post(self, limit: int = 100, *, at_once: bool = False) -> Batch:
+        batch = await self.begin(limit, at_once=at_once)
         assert isinstance(batch, Batch)
         return batch
 
-    async def save(self, batch: Batch, *, lost: bool = False) -> None:
-        self.clock.advance(timedelta(seconds=1))
+    async def save(self, batch: Batch, *, lost: bool = False, at_once: bool = False) -> None:
+        if not at_once:
+            self.clock.advance(timedelta(seconds=1))
         outcomes = [(steps.lost if lost else steps.accepted)(each) for each in batch.attempts]
         await self.store.settle_batch(
             batch, outcomes, outcome="answered", code=20000, message=None, now=self.clock.now()
@@ -129,6 +131,22 @@ async def test_a_process_killed_in_the_middle_of_its_work_blames_nobody(lives: L
         await lives.die()
     assert lives.rows("SELECT count(*) FROM deaths") == [(0,)]
     assert State.QUARANTINED not in await lives.states()
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_what_was_saved_in_the_millisecond_of_an_intent_came_before_it(
+    lives: Lives, later: bool
+) -> None:
+    """A task that is posted alone follows the others at once, and they did not outlive it; unless
+    they were begun after it."""
+    if later:
+        await lives.post(1)
+    others = await lives.post(4, at_once=later)
+    await lives.save(others, at_once=later)
+    if not later:
+        await lives.post(1, at_once=True)
+    await lives.die()
+    assert lives.rows("SELECT posting FROM deaths") == ([] if later else [(1,)])
 
 
 @pytest.mark.parametrize("lost", [False, True])

@@ -46,7 +46,7 @@ class LivingVerbs:
         # A connection of its own: the lock ends with it, and so with the process.
         async with self._view() as holder:
             give_up = self._clock.monotonic() + wait_s
-            while not await holder.call(living.hold_loading):
+            while not await holder.read(living.hold_loading):
                 if self._clock.monotonic() >= give_up:
                     raise LoaderElsewhere
                 await self._clock.sleep(_LOOK_AGAIN_S)

@@ -11,7 +11,15 @@ from runner.lifecycle import State
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.postgres import listing, reading, runs
 from runner.store.postgres.connection import Connection
-from runner.store.values import CostLine, ExportLine, FailureGroup, Run, RunStatus
+from runner.store.postgres.reaching import ServerAway
+from runner.store.values import (
+    CostLine,
+    ExportLine,
+    FailureGroup,
+    Run,
+    RunStatus,
+    StoreUnwritable,
+)
 
 View = Callable[[], AbstractAsyncContextManager[Connection]]
 """Opens a connection that only reads."""
@@ -58,16 +66,20 @@ class LookingVerbs:
     ) -> AsyncIterator[list[ExportLine]]:
         # One view of the data from the first line to the last: a load that goes on meanwhile moves
         # lines from an older load to itself, and some would be missed or told twice.
-        async with self._view() as view:
-            await view.call(reading.hold_view)
-            for load in await view.call(reading.loads_of, run):
-                position: int | None = -1
-                while position is not None:
-                    lines, position = await view.call(
-                        reading.export_page, load, position, EXPORT_PAGE, which or Selection()
-                    )
-                    if lines:
-                        yield lines
+        try:
+            async with self._view() as view:
+                await view.call(reading.hold_view)
+                for load in await view.call(reading.loads_of, run):
+                    position: int | None = -1
+                    while position is not None:
+                        lines, position = await view.call(
+                            reading.export_page, load, position, EXPORT_PAGE, which or Selection()
+                        )
+                        if lines:
+                            yield lines
+        except ServerAway as error:
+            # It was there before, so this may pass.
+            raise StoreUnwritable(error.what) from error
 
     async def input_columns(self, run: int) -> list[str]:
         return await self._reader.read(reading.input_columns, run)

@@ -43,7 +43,9 @@ def count_deaths(db: sqlite3.Connection) -> None:
              WHERE t.state IN ('posting', 'unknown') AND t.state = 'posting' AND b.outcome IS NULL
                AND NOT EXISTS (SELECT 1 FROM batches o
                                 WHERE o.id > b.id - 1000 AND o.worker_id = b.worker_id
-                                  AND o.outcome IS NOT NULL AND o.settled_at >= b.intended_at)
+                                  AND o.outcome IS NOT NULL
+                                  AND (o.settled_at > b.intended_at
+                                       OR o.id > b.id AND o.settled_at = b.intended_at))
             """
         )
     ]
