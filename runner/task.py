@@ -7,7 +7,6 @@ job ─▶ run ─▶ row × target × sample = task ─▶ attempt (one possibl
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Final, NewType, Self
 
@@ -181,35 +180,3 @@ class Lost:
 
 Outcome = Accepted | Refused | NotTaken | Lost
 """What became of one attempt of a posted batch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Citation:
-    """A source that an answer names."""
-
-    url: str | None
-    title: str | None
-    text: str | None = None
-    start_index: int | None = None
-    end_index: int | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
-    """Fields of the annotation that we have no name for, such as Gemini's direct_url."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a model said, and what that took."""
-
-    text: str
-    reasoning: str | None
-    model_name: str | None
-    """The dated version that answered."""
-    input_tokens: int | None
-    output_tokens: int | None
-    reasoning_tokens: int | None
-    web_search: bool | None
-    """Whether a search was made; asking for one does not guarantee it."""
-    money_spent_nanousd: int
-    answered_at: datetime | None
-    citations: tuple[Citation, ...]
-    fan_out_queries: tuple[str, ...] | None

@@ -97,12 +97,12 @@ def collection_age_level(posted_at: datetime, now: datetime) -> Level:
 
 def near_window_end(posted_at: datetime, now: datetime) -> bool:
     """Whether asking for the result goes before other calls; true for an ask after the end too."""
-    return collection_age_level(posted_at, now) >= Level.ALARM
+    return now - posted_at >= ALARM
 
 
 def result_lost(posted_at: datetime, now: datetime) -> bool:
     """Whether the 30 days are over: what one more ask does not bring is expired."""
-    return collection_age_level(posted_at, now) is Level.CLOSED
+    return now - posted_at >= RESULT_WINDOW
 
 
 def _next_checkpoint(posted_at: datetime, now: datetime) -> datetime:

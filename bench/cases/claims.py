@@ -14,10 +14,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
+from msgspec import structs
 
 from bench.measuring import Line, Place
 from bench.processes import prompt
@@ -237,7 +238,7 @@ async def _timed(times: list[float], work: Callable[[], Awaitable[Any]]) -> Any:
     return done
 
 
-_ANSWER: Final = replace(ANSWER, text="The answer is as long as answers mostly are. " * 40)
+_ANSWER: Final = structs.replace(ANSWER, text="The answer is as long as answers mostly are. " * 40)
 
 
 def _reply(number: int) -> bytes:

@@ -91,5 +91,7 @@ def aisa(base_url: str, key: str) -> Access:
 
 
 def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> int | None:
-    found = (number_in(headers.get(name)) for name in names)
-    return next((number for number in found if number is not None), None)
+    for name in names:
+        if (number := number_in(headers.get(name))) is not None:
+            return number
+    return None

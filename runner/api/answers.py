@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from runner.answer import Answer, Citation
 from runner.api.fields import count_of, flag_of, list_of, moment_of, money_of, plain, text_of
 from runner.api.jsontext import Unreadable, decode_mended
-from runner.task import Answer, Citation
 
 
 class _Section(msgspec.Struct):

@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
+from runner.answer import Answer
 from runner.api.answers import answer_of, states_price
 from runner.api.errors import ApiError, Block, MoneyBlocked, ProtocolFault, about_code
 from runner.api.jsontext import Unreadable
 from runner.api.replies import Reply, complaint, reply_of
 from runner.api.status import AtGet, at_get, lookup
 from runner.api.wire import Entry
-from runner.task import Answer, RemoteId, Tag
+from runner.task import RemoteId, Tag
 
 MOST_KEPT_UNREAD: Final = 256 * 1024
 """So much of a reply about a task that cannot be read is kept for a person to look at."""

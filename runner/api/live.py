@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from runner.answer import Answer
 from runner.api import aisa
 from runner.api.answers import answer_of, states_price
 from runner.api.errors import ApiError, RateLimited, about_code
@@ -37,7 +38,7 @@ from runner.api.status import (
 )
 from runner.api.wire import Entry
 from runner.money import BASE_PRICE_LIVE, Evidence, final_charge
-from runner.task import Answer, Gateway, NotTaken, Refused, RemoteId
+from runner.task import Gateway, NotTaken, Refused, RemoteId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

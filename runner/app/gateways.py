@@ -128,7 +128,7 @@ def lesson(pacer: Pacer, signals: Signals, clock: Clock, gateway: Gateway) -> Af
                 report.server_date,
                 asked_at=clock.monotonic() - report.took_s,
                 took_s=report.took_s,
-                wall=clock.now(),
+                wall=clock.now() if signals.api_time is None else None,
             )
         if report.kind in _ABOUT_ALL_CALLS:
             pacer.observe(report.limit, report.remaining, waited_s=report.took_s)

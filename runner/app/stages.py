@@ -32,7 +32,8 @@ from runner.pipeline.reconciler import follow, reconcile
 from runner.pipeline.recovery import recover
 from runner.pipeline.submitter import Poster
 from runner.pipeline.writer import write
-from runner.store.values import Ending, StoreUnwritable
+from runner.store.endings import Ending
+from runner.store.values import StoreUnwritable
 from runner.store.workers import ALL_ROLES, Duty, Role
 from runner.task import Gateway
 

@@ -18,6 +18,8 @@ import msgspec
 SLACK: Final = timedelta(seconds=30)
 """By so much the clocks of the API's own machines may differ."""
 
+_SLACK_S: Final = SLACK.total_seconds()
+
 DRIFT: Final = 0.001
 """So much of an interval two honest clocks may be apart after it: ten times a poor crystal's."""
 
@@ -46,16 +48,19 @@ class Heard(msgspec.Struct, frozen=True):
 
     def allows(self, later: "Heard") -> bool:
         """Whether *later* may be of the same clock, further on, as one that keeps time."""
-        return self._least(later) <= later.date <= self.latest(later)
-
-    def latest(self, later: "Heard") -> datetime:
-        """The latest date that *later* may bear."""
-        passed_s = max(0.0, later.heard_s - self.asked_s)
-        return self.date + timedelta(seconds=passed_s * (1 + DRIFT)) + SLACK
-
-    def _least(self, later: "Heard") -> datetime:
         passed_s = max(0.0, later.asked_s - self.heard_s)
-        return self.date + timedelta(seconds=passed_s * (1 - DRIFT)) - SLACK
+        return self._further_s(later) >= passed_s * (1 - DRIFT) - _SLACK_S and not self.too_late(
+            later
+        )
+
+    def too_late(self, later: "Heard") -> bool:
+        """Whether *later* bears a date that this clock cannot have come to by then."""
+        passed_s = max(0.0, later.heard_s - self.asked_s)
+        return self._further_s(later) > passed_s * (1 + DRIFT) + _SLACK_S
+
+    def _further_s(self, later: "Heard") -> float:
+        # In seconds: every answer comes by here, and sums of dates take four times as long.
+        return (later.date - self.date).total_seconds()
 
 
 @dataclass(slots=True)
@@ -100,7 +105,7 @@ class ApiTime:
         return self._witnesses >= WITNESSES and lasted_s >= WITNESSED_S
 
     def _is_ahead(self, heard: Heard) -> bool:
-        return self.anchor is None or heard.date > self.anchor.latest(heard)
+        return self.anchor is None or self.anchor.too_late(heard)
 
     def at(self, now_s: float) -> datetime | None:
         """The API's time at the monotonic moment *now_s*, rather too early than too late; None if

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import anyio
 
-from runner.store.values import Posted
+from runner.store.endings import Posted
 
 
 class Claimed:

@@ -15,8 +15,8 @@ import structlog
 from runner.failpoints import Point, hit
 from runner.pipeline.engine import Engine
 from runner.pipeline.poller import fetch
+from runner.store.endings import StillRunning
 from runner.store.reconciling import Found, Sighting
-from runner.store.values import StillRunning
 
 log = structlog.get_logger()
 

@@ -39,17 +39,9 @@ from runner.pipeline.account import heard, heed
 from runner.pipeline.crowd import Crowd
 from runner.pipeline.engine import Engine, LiveGateway, Posting, Quota
 from runner.pipeline.intents import STALE_S, Due, Turns, due_at_once, patience, save
-from runner.pipeline.packing import packed
 from runner.rows import Attempt, Batch
-from runner.store.values import (
-    Answered,
-    AnswerLost,
-    Ceiling,
-    Idle,
-    LiveEnding,
-    RemotelyFailed,
-    StoreUnwritable,
-)
+from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
+from runner.store.values import Ceiling, Idle, StoreUnwritable
 from runner.task import Endpoint, Gateway, Method, NotTaken, Provider, Refused
 
 log = structlog.get_logger()
@@ -344,7 +336,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 attempt=number,
                 answer=done.answer,
                 parse_error=done.parse_error,
-                reply=packed(done.raw),
+                reply=done.raw,
                 charge=charge,
                 evidence=evidence,
             )
@@ -355,7 +347,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 code=failed.code,
                 message=failed.message,
                 reason=Reason.REMOTE,
-                reply=packed(failed.raw),
+                reply=failed.raw,
                 again_at=_again_at(engine, number) if failed.retryable else None,
                 cost=failed.cost_nanousd,
             )
@@ -365,7 +357,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 attempt=number,
                 code=lost.code,
                 message=lost.why,
-                reply=packed(lost.raw) if lost.raw else b"",
+                reply=lost.raw,
                 again_at=_again_at(engine, number),
                 cost=lost.cost_nanousd,
             )

@@ -34,18 +34,10 @@ from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
 from runner.pipeline.claimed import Claimed
 from runner.pipeline.engine import Engine
-from runner.pipeline.packing import packed
 from runner.pipeline.planner import next_ask
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.planning import Kind
-from runner.store.values import (
-    Answered,
-    Ending,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    StillRunning,
-    StoreUnwritable,
-)
+from runner.store.values import StoreUnwritable
 from runner.windows import (
     is_timeout,
     near_window_end,
@@ -66,7 +58,7 @@ SPECULATIVE: Final = FETCHERS - 8
 them can be waiting for their call; results that are ready go before posts and need a fetcher."""
 
 _FEWEST_CLAIMS: Final = 8
-_MOST_CLAIMS: Final = 200
+_MOST_CLAIMS: Final = 400
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_LOOK_S: Final = 1.0
 _LINE: Final = 8
@@ -310,7 +302,7 @@ def _asked_in_vain(engine: Engine, task: Posted, error: ApiError) -> StillRunnin
         task=task.task,
         attempt=task.attempt,
         ask_again_at=now + wait,
-        reply=packed(unread) if unread else None,
+        reply=unread or None,
     )
 
 
@@ -332,7 +324,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 code=code,
                 message=message,
                 reason=Reason.TIMED_OUT if timed_out else Reason.REMOTE,
-                reply=packed(raw),
+                reply=raw,
                 again_at=now + _retry_wait(engine, task) if again else None,
                 cost=cost,
             )
@@ -343,7 +335,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 code=code,
                 message=message,
                 reason=Reason.TIMED_OUT,
-                reply=packed(raw),
+                reply=raw,
                 again_at=None,
                 cost=None,
             )
@@ -382,7 +374,7 @@ def _answered(task: Posted, fetched: Finished) -> Answered:
         attempt=task.attempt,
         answer=fetched.answer,
         parse_error=fetched.parse_error,
-        reply=packed(fetched.raw),
+        reply=fetched.raw,
         charge=charge,
         evidence=evidence,
     )

@@ -14,7 +14,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 from runner.failpoints import Point, hit
 from runner.money import exact
 from runner.pipeline.engine import Engine
-from runner.store.values import Answered, Ending, RemotelyFailed, ResultGone, StoreUnwritable
+from runner.store.endings import Answered, Ending, RemotelyFailed, ResultGone
+from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
 
@@ -22,13 +23,13 @@ MOST: Final = 300
 """Endings in one transaction."""
 
 LINGER_S: Final = 0.5
-"""How long the first ending of a transaction waits for others. Lost in a crash, it is fetched
-again, for nothing."""
+"""How long the first ending of a transaction waits for others that are under way. Lost in a crash,
+it is fetched again, for nothing."""
 
 KEEP_CURVES_S: Final = 10.0
 """How often what was learned about when answers come is kept, and once more at the end."""
 
-_STEP_S: Final = 0.05
+_STEP_S: Final = 0.01
 _AGAIN_CAP_S: Final = 5.0
 
 
@@ -65,13 +66,15 @@ async def _gather(
     engine: Engine, first: Ending, endings: MemoryObjectReceiveStream[Ending]
 ) -> list[Ending]:
     """*first* and those that come soon after it."""
+    signals = engine.signals
     group = [first]
     give_up = engine.clock.monotonic() + LINGER_S
     while len(group) < MOST:
         try:
             group.append(endings.receive_nowait())
         except WouldBlock:
-            if engine.clock.monotonic() >= give_up or engine.signals.stopping.is_set():
+            alone = signals.in_flight <= len(group)
+            if alone or engine.clock.monotonic() >= give_up or signals.stopping.is_set():
                 break
             await engine.clock.sleep(_STEP_S)
         except EndOfStream:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from runner.store.endings import Ending, Posted
 from runner.store.reconciling import IncidentKind, Sighting
-from runner.store.values import Ending, Posted
 from runner.task import RemoteId
 
 

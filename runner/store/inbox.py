@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from runner.lifecycle import State
-from runner.store.values import Posted
+from runner.store.endings import Posted
 from runner.task import Provider, RemoteId, TaskId
 
 

@@ -8,12 +8,16 @@ listed is what is changed.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runner.lifecycle import State
 from runner.money import Evidence
 from runner.store.amounts import Money
-from runner.task import Citation, Endpoint, TaskId
+from runner.task import Endpoint, TaskId
+
+if TYPE_CHECKING:
+    # Selections are of the command line, whose help imports nothing that takes time.
+    from runner.answer import Citation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +94,7 @@ class ResultDetail:
     fan_out_queries: tuple[str, ...] | None
     parse_error: str | None
     """Why the reply could not be read; its bytes are kept."""
-    citations: tuple[Citation, ...]
+    citations: tuple["Citation", ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

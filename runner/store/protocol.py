@@ -15,6 +15,7 @@ from runner.store.accounts import Accounts
 from runner.store.auditing import Auditing
 from runner.store.care import Care
 from runner.store.control import Control
+from runner.store.endings import Ending, LiveEnding, Posted
 from runner.store.history import History
 from runner.store.inbox import Inbox
 from runner.store.listing import Listing, Selection
@@ -28,12 +29,9 @@ from runner.store.values import (
     Ceiling,
     CostLine,
     Decision,
-    Ending,
     ExportLine,
     FailureGroup,
     Idle,
-    LiveEnding,
-    Posted,
     RetryFilter,
     Run,
     RunStatus,

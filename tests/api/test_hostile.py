@@ -26,7 +26,7 @@ from runner.api.sessions import MAX_REPLY_BYTES
 from runner.lifecycle import State
 from runner.money import NANOS_PER_DOLLAR
 from runner.pipeline.poller import claim, fetch
-from runner.store.values import StillRunning
+from runner.store.endings import StillRunning
 from tests.api.adversary import Adversary, answer, facing, taken, written
 from tests.api.loopback import http, serving
 from tests.api.mutations import mutated

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.answer import Answer
 from runner.api.answers import parse_answer
 from runner.api.jsontext import Unreadable
 from runner.api.requests import encode_post
@@ -20,7 +21,7 @@ from runner.api.wire import (
     ready_rows,
 )
 from runner.rows import Attempt
-from runner.task import Answer, RemoteId, TaskId
+from runner.task import RemoteId, TaskId
 from tests.api.replies import envelope, sample
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import re
-import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from runner.store.values import Answered, Ending, Posted
-from runner.task import Citation, Outcome
+from msgspec import structs
+
+from runner.answer import Citation
+from runner.store.endings import Answered, Ending, Posted
+from runner.task import Outcome
 from tests.reports.filling import Cells, accepted, answered, failed, filled, refused, running
 
 ESC: Final = "\x1b[31m"
@@ -45,7 +46,7 @@ def _end(number: int, posted: Posted) -> Ending:
         ),
     )(number, posted)
     assert isinstance(ending, Answered)
-    return replace(ending, reply=zlib.compress(RAW))
+    return structs.replace(ending, reply=RAW)
 
 
 def fill_with(store: Path, *rows: Cells) -> None:

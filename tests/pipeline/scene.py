@@ -27,8 +27,9 @@ from runner.simulator.faults import Fault, Strike
 from runner.simulator.latency import Latency, Shape
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
+from runner.store.endings import Ending
 from runner.store.sqlite.store import SqliteStore, open_store
-from runner.store.values import Ceiling, Ending, Run, RunStatus
+from runner.store.values import Ceiling, Run, RunStatus
 from runner.task import Endpoint, Provider, Target
 from tests.support.clock import ManualClock
 

@@ -7,7 +7,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from runner.pipeline.claimed import Claimed
-from runner.store.values import Posted
+from runner.store.endings import Posted
 from runner.task import Endpoint, Provider, RemoteId, TaskId
 
 

@@ -29,8 +29,8 @@ from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
+from runner.store.endings import Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.sqlite.store import open_store
-from runner.store.values import Posted, RemotelyFailed, ResultGone, StillRunning
 from tests.api.adversary import Adversary, answer, facing, taken, written
 from tests.pipeline.scene import CLAUDE, DAY, HOUR, MINUTE, Scene, engine_at, lasting
 from tests.support.clock import ManualClock

@@ -33,7 +33,7 @@ from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
-from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.task import RemoteId
 from tests.api.loopback import http, serving
 from tests.api.replies import entry, envelope

@@ -9,7 +9,7 @@ import pytest
 from runner.lifecycle import State
 from runner.pipeline.poller import claim
 from runner.pipeline.writer import LINGER_S, MOST, store_group, write
-from runner.store.values import Ending
+from runner.store.endings import Ending
 from tests.pipeline.full_disk import FullDisk
 from tests.pipeline.scene import MINUTE, Scene
 from tests.support.waiting import until
@@ -39,17 +39,22 @@ async def test_what_comes_together_is_stored_together(scene: Scene) -> None:
     assert scene.engine.signals.in_flight == 0
 
 
-async def test_an_answer_does_not_wait_long_for_company(scene: Scene) -> None:
-    """The last answers of a run are stored within the second, not with the next thousand."""
+@pytest.mark.parametrize("others", [0, 3])
+async def test_an_answer_waits_a_little_for_company_and_not_at_all_if_none_can_come(
+    scene: Scene, others: int
+) -> None:
+    """The last answer of a run is stored at once, and each before it within the second."""
     (ending,) = await answers(scene, 1)
+    scene.engine.signals.in_flight += others
     send, receive = anyio.create_memory_object_stream[Ending](MOST)
     began = scene.clock.monotonic()
     async with asyncio.TaskGroup() as group:
         group.create_task(write(scene.engine, receive))
         await send.send(ending)
         await until(lambda: scene.engine.signals.bookings)
-        assert scene.clock.monotonic() - began < LINGER_S + 1
+        waited_s = scene.clock.monotonic() - began
         send.close()
+    assert (0 < waited_s < LINGER_S + 1) if others else waited_s == 0
 
 
 async def test_answers_wait_for_space_and_nothing_new_is_claimed_meanwhile(scene: Scene) -> None:

@@ -8,22 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from runner.answer import Answer, Citation
 from runner.lifecycle import Reason
 from runner.money import Evidence
 from runner.rows import Ask, Batch, InputRow
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, StillRunning
 from runner.store.sqlite.store import SqliteStore, open_store
-from runner.store.values import Answered, Ceiling, Ending, Posted, RemotelyFailed, Run, StillRunning
-from runner.task import (
-    Accepted,
-    Answer,
-    Citation,
-    Endpoint,
-    Outcome,
-    Provider,
-    Refused,
-    RemoteId,
-    Target,
-)
+from runner.store.values import Ceiling, Run
+from runner.task import Accepted, Endpoint, Outcome, Provider, Refused, RemoteId, Target
 from tests.support.clock import ManualClock
 
 RESERVE = 10_200_000

@@ -9,7 +9,8 @@ from typing import Any
 from runner.lifecycle import State
 from runner.reports.documents import cost_document, errors_document, status_document
 from runner.store.amounts import Money
-from runner.store.values import CostLine, Ending, Posted
+from runner.store.endings import Ending, Posted
+from runner.store.values import CostLine
 from runner.task import Outcome
 from tests.reports.filling import (
     accepted,

@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from runner.answer import Citation
 from runner.errors import TryLater, WrongInput
 from runner.lifecycle import State
 from runner.money import exact
@@ -23,10 +24,11 @@ from runner.reports import export
 from runner.reports.columns import COLUMNS
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.formats import as_written
+from runner.store.endings import Ending, Posted
 from runner.store.listing import Selection
 from runner.store.sqlite.reading import EXPORTED
-from runner.store.values import Ending, ExportLine, Posted, StoreUnwritable
-from runner.task import Citation, Outcome
+from runner.store.values import ExportLine, StoreUnwritable
+from runner.task import Outcome
 from tests.reports.filling import (
     CHARGE,
     accepted,

@@ -21,22 +21,10 @@ from runner.lifecycle import MOVES, State
 from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
 from runner.store.control import Keep
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.listing import Selection
 from runner.store.reconciling import Sighting
-from runner.store.values import (
-    Added,
-    Answered,
-    AttemptOver,
-    Ceiling,
-    Decision,
-    Ending,
-    Idle,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    RetryFilter,
-    StillRunning,
-)
+from runner.store.values import Added, AttemptOver, Ceiling, Decision, Idle, RetryFilter
 from runner.store.workers import GRACE
 from runner.task import Outcome, RemoteId, Tag, TaskId
 from tests.store.places import FilePlace, Place

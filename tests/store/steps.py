@@ -8,27 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from runner.answer import Answer, Citation
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.rows import Ask, Attempt, Batch, InputRow
+from runner.store.endings import Answered, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.protocol import TaskStore
-from runner.store.values import (
-    Added,
-    Answered,
-    Ceiling,
-    ExportLine,
-    Idle,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    Run,
-    RunStatus,
-    StillRunning,
-)
+from runner.store.values import Added, Ceiling, ExportLine, Idle, Run, RunStatus
 from runner.task import (
     Accepted,
-    Answer,
-    Citation,
     Endpoint,
     Lost,
     NotTaken,
@@ -144,7 +132,11 @@ def lost(attempt: Attempt) -> Lost:
 
 
 def answered(
-    task: Posted, charge: int = PRICE, *, answer: Answer | None = ANSWER, reply: bytes = b"zlib"
+    task: Posted,
+    charge: int = PRICE,
+    *,
+    answer: Answer | None = ANSWER,
+    reply: bytes = b"the reply",
 ) -> Answered:
     return Answered(
         task=task.task,
@@ -171,7 +163,7 @@ def failed(
         code=code,
         message="Internal Error.",
         reason=reason,
-        reply=b"zlib",
+        reply=b"the reply",
         again_at=again_at,
         cost=cost,
     )

@@ -3,31 +3,23 @@
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from msgspec.structs import replace as altered
 
 from runner.lifecycle import WAITING, Reason, State
 from runner.rows import Attempt, InputRow
 from runner.store.control import Keep
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone
 from runner.store.listing import Selection, TaskLine
 from runner.store.protocol import TaskStore
 from runner.store.sqlite.follow_ups import CUT, shortened
-from runner.store.values import (
-    Answered,
-    Decision,
-    Ending,
-    Idle,
-    Posted,
-    RemotelyFailed,
-    ResultGone,
-    RetryFilter,
-)
+from runner.store.values import Decision, Idle, RetryFilter
 from runner.task import Outcome
 from tests.store.steps import (
     ANSWER,
@@ -111,7 +103,7 @@ async def test_a_long_answer_is_cut_at_a_sign_that_says_so(scene: Scene) -> None
     await scene.load([conversation()])
     await scene.post()
     (taken,) = await scene.take()
-    await scene.book(answered(taken, answer=replace(ANSWER, text="x" * 501)))
+    await scene.book(answered(taken, answer=structs.replace(ANSWER, text="x" * 501)))
     (body,) = bodies((await scene.batch()).attempts)
     said = body["message_chain"][1]["message"]
     assert said == "x" * 496 + CUT
@@ -145,7 +137,7 @@ async def test_a_first_question_without_an_answer_cancels_its_follow_up(
         ending: dict[str, Answered | RemotelyFailed | ResultGone] = {
             "failed": failed(taken, cost=0),
             "expired": gone(taken),
-            "empty": answered(taken, answer=replace(ANSWER, text=" \n")),
+            "empty": answered(taken, answer=structs.replace(ANSWER, text=" \n")),
             "unreadable": answered(taken, answer=None),
         }
         await scene.book(ending[end])
@@ -289,7 +281,7 @@ async def test_each_sample_has_its_own_conversation(scene: Scene) -> None:
     taken = await scene.take()
     assert len(taken) == 3
     await scene.book(
-        *(answered(task, answer=replace(ANSWER, text=f"as {task.task}")) for task in taken)
+        *(answered(task, answer=structs.replace(ANSWER, text=f"as {task.task}")) for task in taken)
     )
     batch = await scene.batch()
     said = {

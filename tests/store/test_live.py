@@ -10,16 +10,10 @@ from runner.lifecycle import Reason, State
 from runner.money import Evidence
 from runner.rows import Batch
 from runner.store.amounts import Money
+from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.store.protocol import TaskStore
 from runner.store.reconciling import Sighting
-from runner.store.values import (
-    Answered,
-    AnswerLost,
-    AttemptOver,
-    LiveEnding,
-    RemotelyFailed,
-    RetryFilter,
-)
+from runner.store.values import AttemptOver, RetryFilter
 from runner.task import Endpoint, Gateway, Method, NotTaken, Provider, Refused, RemoteId, Target
 from tests.store.steps import ANSWER, CLAUDE, HOUR, MINUTE, OpenStore, Scene, begin, numbered
 from tests.support.clock import ManualClock
@@ -95,7 +89,7 @@ def answered(batch: Batch) -> Answered:
         attempt=attempt.number,
         answer=ANSWER,
         parse_error=None,
-        reply=b"packed",
+        reply=b"the reply",
         charge=CHARGE,
         evidence=Evidence.REPORTED,
     )
@@ -122,7 +116,7 @@ def failed(batch: Batch, again_at: datetime | None, cost: int | None) -> Remotel
         code=40103,
         message="failed",
         reason=Reason.REMOTE,
-        reply=b"packed",
+        reply=b"the reply",
         again_at=again_at,
         cost=cost,
     )

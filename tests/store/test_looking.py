@@ -1,9 +1,9 @@
 """What people look at adds up: counts, costs and every line of a run."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from runner.lifecycle import State
 from runner.money import Evidence
@@ -115,7 +115,7 @@ async def test_costs_that_the_api_stated_are_told_apart_from_those_we_reckoned(
     await scene.post()
     stated, reckoned, dear = await scene.take()
     await scene.book(
-        replace(answered(stated, PRICE), evidence=Evidence.REPORTED),
+        structs.replace(answered(stated, PRICE), evidence=Evidence.REPORTED),
         answered(reckoned, 2 * PRICE),
         answered(dear, 5 * RESERVE),
     )

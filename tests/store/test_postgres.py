@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from msgspec import structs
 from msgspec.structs import replace as altered
 
 from runner.clock import SystemClock
@@ -572,7 +573,9 @@ async def test_texts_with_a_nul_are_kept_as_far_as_the_server_can(
         (task,) = await scene.take()
         ending = answered(task)
         assert ending.answer is not None
-        await scene.book(replace(ending, answer=replace(ending.answer, text="a\x00b")))
+        await scene.book(
+            structs.replace(ending, answer=structs.replace(ending.answer, text="a\x00b"))
+        )
         (line,) = await scene.lines()
         assert line.values["answer"] == "a\ufffdb"
     assert shared.read(r"""SELECT json_text('{"p": "a\u0000\\u0000"}', 'p')""") == [

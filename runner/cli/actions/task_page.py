@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from runner.answer import Citation
 from runner.cli.layout import clipped, span, wrapped
 from runner.clock import to_text
 from runner.lifecycle import State
@@ -25,7 +26,6 @@ from runner.money import exact, short
 from runner.reports.task_lines import age_s, cells_of, request_of
 from runner.store.listing import AttemptDetail, ResultDetail, TaskDetail
 from runner.store.values import Run
-from runner.task import Citation
 
 _INDENT: Final = "  "
 _LONGEST_CELL: Final = 300

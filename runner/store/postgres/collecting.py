@@ -7,16 +7,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from runner.answer import Answer
 from runner.backoff import LONGEST_POLL
 from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.store.packing import packed
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import note_booking, outlived
 from runner.store.postgres.inbox import drop_letters
-from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.task import Answer, Endpoint, RemoteId, TaskId
+from runner.task import Endpoint, RemoteId, TaskId
 
 
 def take_posted(
@@ -206,7 +208,7 @@ def _postpone(db: Db, running: Sequence[StillRunning]) -> None:
         """,
         ((to_ms(e.ask_again_at), e.task) for e in running),
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
 
 
 Move = tuple[State, str, int | None, int]
@@ -229,8 +231,9 @@ def _end_tasks(db: Db, moves: Iterable[tuple[Move, TaskId]]) -> None:
         )
 
 
-def _keep_replies(db: Db, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    lines = list(replies)
+def keep_replies(db: Db, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
+    """Keep the *replies* of attempts (task, number, bytes as they came)."""
+    lines = [(task, number, packed(raw)) for task, number, raw in replies]
     if not lines:
         return
     db.execute(
@@ -279,7 +282,7 @@ def keep_answers(db: Db, answers: Sequence[Answered], moment: int) -> None:
             "evidence": [e.evidence for e in answers],
         },
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
     db.copy("results", _RESULTS, (_result(e, moment) for e in answers))
     db.copy(
         "citations",
@@ -398,7 +401,7 @@ def fail(
             for e in failures
         ),
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in failures))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in failures))
 
 
 def _expire(db: Db, gone: Sequence[ResultGone], moment: int) -> None:

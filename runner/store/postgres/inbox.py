@@ -8,11 +8,11 @@ from typing import Final
 
 from runner.clock import from_ms, to_ms
 from runner.lifecycle import State
+from runner.store.endings import Posted
 from runner.store.inbox import Delivery, Gauges, Letter, Standing, Undelivered
 from runner.store.postgres.connection import Cursor, Db
 from runner.store.postgres.extras import is_extra
 from runner.store.postgres.ready_list import GRACE
-from runner.store.values import Posted
 from runner.task import Endpoint, Method, RemoteId, Tag, TaskId
 
 LISTED_FOR: Final = timedelta(seconds=10)

@@ -14,6 +14,7 @@ from runner.clock import to_ms
 from runner.lifecycle import Reason, State
 from runner.money import Evidence
 from runner.rows import Attempt, Batch
+from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.store.postgres.collecting import keep_answers
 from runner.store.postgres.connection import Db
 from runner.store.postgres.follow_ups import with_history
@@ -21,7 +22,6 @@ from runner.store.postgres.late_replies import TAKEN_FOR_DEAD
 from runner.store.postgres.lost_answers import DIED
 from runner.store.postgres.reconciling import open_incident
 from runner.store.reconciling import IncidentKind, NewIncident
-from runner.store.values import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.task import NotTaken, Refused, RemoteId
 
 

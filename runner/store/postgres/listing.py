@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from runner.answer import Citation
 from runner.clock import from_ms
 from runner.lifecycle import State
 from runner.money import Evidence
@@ -13,7 +14,7 @@ from runner.store.listing import AttemptDetail, ResultDetail, Selection, TaskDet
 from runner.store.postgres.connection import Db
 from runner.store.postgres.follow_ups import with_history
 from runner.store.postgres.selecting import CELLS, MODEL, MOVED, condition
-from runner.task import Citation, Endpoint, TaskId
+from runner.task import Endpoint, TaskId
 
 Row = tuple[Any, ...]
 

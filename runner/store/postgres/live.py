@@ -17,13 +17,14 @@ from runner.clock import to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import State
 from runner.rows import Batch
+from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.store.postgres.collecting import answer, fail
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import outlived
 from runner.store.postgres.late_answers import book_beside, is_late, reopen
 from runner.store.postgres.lost_answers import lose, tries_left
 from runner.store.postgres.posting import settle_batch
-from runner.store.values import Answered, AnswerLost, AttemptOver, LiveEnding, RemotelyFailed
+from runner.store.values import AttemptOver
 from runner.task import NotTaken, Refused, RemoteId
 
 

@@ -10,8 +10,9 @@ from typing import Final
 from runner.clock import to_ms
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import Evidence
+from runner.store.endings import AnswerLost
+from runner.store.postgres.collecting import keep_replies
 from runner.store.postgres.connection import Db
-from runner.store.values import AnswerLost
 from runner.task import TaskId
 
 DIED: Final = "the process died while the call was open; its answer, if there was one, is lost"
@@ -69,13 +70,7 @@ def lose(db: Db, lost: AnswerLost, moment: int) -> None:
         },
     )
     if lost.reply:
-        db.execute(
-            """
-            INSERT INTO replies (task_id, attempt, raw) VALUES (%s, %s, %s)
-                ON CONFLICT (task_id, attempt) DO UPDATE SET raw = excluded.raw
-            """,
-            (lost.task, lost.attempt, lost.reply),
-        )
+        keep_replies(db, [(lost.task, lost.attempt, lost.reply)])
 
 
 def lose_calls(db: Db, batches: Sequence[int], *, now: datetime) -> int:

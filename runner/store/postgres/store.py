@@ -14,6 +14,7 @@ from runner.clock import Clock, SystemClock
 from runner.resources import migrations
 from runner.rows import Attempt, Batch, InputRow
 from runner.store.control import Keep, Pause, Pruned
+from runner.store.endings import Ending, LiveEnding, Posted
 from runner.store.listing import Selection
 from runner.store.migrate import read_migrations
 from runner.store.postgres import (
@@ -44,17 +45,7 @@ from runner.store.postgres.ready_list_verbs import ReadyListVerbs
 from runner.store.postgres.reconciling_verbs import ReconcilingVerbs
 from runner.store.postgres.recovering_verbs import RecoveringVerbs
 from runner.store.postgres.resolving_verbs import ResolvingVerbs
-from runner.store.values import (
-    Added,
-    Ceiling,
-    Decision,
-    Ending,
-    Idle,
-    LiveEnding,
-    Posted,
-    RetryFilter,
-    Run,
-)
+from runner.store.values import Added, Ceiling, Decision, Idle, RetryFilter, Run
 from runner.task import Endpoint, Method, Outcome, RemoteId, Target
 
 _BREATH_S: Final = 0.02

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from runner.store.auditing import Audit, Expected
+from runner.store.endings import Ending, Posted
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.store.sqlite import auditing, extras
 from runner.store.sqlite.connection import Connection
-from runner.store.values import Ending, Posted
 
 
 class AuditingVerbs:

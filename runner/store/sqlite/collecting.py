@@ -8,16 +8,18 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
+from runner.answer import Answer
 from runner.backoff import LONGEST_POLL
 from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
+from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.store.packing import packed
 from runner.store.sqlite.deaths import note_booking, outlived
 from runner.store.sqlite.inbox import drop_letters
-from runner.store.sqlite.rows import insert_many
-from runner.store.values import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.task import Answer, Endpoint, RemoteId, TaskId
+from runner.store.sqlite.rows import insert_many, select_many
+from runner.task import Endpoint, RemoteId, TaskId
 
 
 def take_posted(
@@ -38,14 +40,16 @@ def take_posted(
         due = [
             found
             for each in accounts
-            for found in db.execute(
+            for found in select_many(
+                db,
+                "due_at, id",
                 """
-                SELECT due_at, id FROM tasks
-                 WHERE state = 'posted' AND account_id = ? AND ready = ? AND due_at <= ?
-                 ORDER BY due_at, id LIMIT ?
+                FROM (SELECT due_at, id FROM tasks
+                       WHERE state = 'posted' AND account_id = ? AND ready = ? AND due_at <= ?
+                       ORDER BY due_at, id LIMIT ?)
                 """,
                 (each, ready, to_ms(now), limit - len(ids)),
-            ).fetchall()
+            )
         ]
         ids += [task for _, task in sorted(due)[: limit - len(ids)]]
     if not ids:
@@ -58,24 +62,25 @@ def take_posted(
         (to_ms(now + lease), worker, chosen),
     )
     hit(Point.CLAIM_INSIDE)
-    rows = db.execute(
+    rows = select_many(
+        db,
         """
-        SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
-               t.posted_at, t.polls, t.tries, r.tries, t.ready, b.intended_api_at, t.postback,
-               g.model
+        t.id, t.attempt, a.tag, a.remote_id, g.endpoint, t.posted_at, t.polls, t.tries, r.tries,
+        t.ready, b.intended_api_at, t.postback, g.model
+        """,
+        """
           FROM json_each(?) e
          CROSS JOIN tasks t ON t.id = e.value
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
           JOIN batches b ON b.id = a.batch_id
           JOIN targets g ON g.id = t.target_id
           JOIN runs r ON r.id = t.run_id
-         ORDER BY t.ready DESC, t.posted_at, t.id
         """,
         (chosen,),
     )
     # Few endpoints, many tasks.
     parse = cache(Endpoint.parse)
-    return [
+    taken = [
         Posted(
             task=TaskId(task),
             attempt=attempt,
@@ -108,6 +113,8 @@ def take_posted(
             model,
         ) in rows
     ]
+    taken.sort(key=lambda each: (not each.ready, each.posted_at, each.task))
+    return taken
 
 
 _LONGEST_WAIT: Final = LONGEST_POLL
@@ -177,16 +184,15 @@ def _current(db: sqlite3.Connection, endings: Sequence[Ending]) -> list[Ending]:
 
     The first counts, but any real ending goes before "still running".
     """
-    open_attempts = set(
-        db.execute(
-            """
-            SELECT t.id, t.attempt
-              FROM json_each(?) e CROSS JOIN tasks t ON t.id = e.value
-             WHERE t.state = 'posted'
-            """,
+    open_attempts = {
+        (task, attempt)
+        for task, attempt in select_many(
+            db,
+            "t.id, t.attempt",
+            "FROM json_each(?) e CROSS JOIN tasks t ON t.id = e.value WHERE t.state = 'posted'",
             (json.dumps([ending.task for ending in endings]),),
         )
-    )
+    }
     chosen: dict[TaskId, Ending] = {}
     for ending in sorted(endings, key=lambda e: isinstance(e, StillRunning)):
         if (ending.task, ending.attempt) in open_attempts:
@@ -199,7 +205,7 @@ def _postpone(db: sqlite3.Connection, running: Sequence[StillRunning]) -> None:
         "UPDATE tasks SET due_at = ?, polls = polls + 1, ready = 0, leased_by = NULL WHERE id = ?",
         ((to_ms(e.ask_again_at), e.task) for e in running),
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
 
 
 Move = tuple[State, str, int | None, int]
@@ -221,8 +227,13 @@ def _end_tasks(db: sqlite3.Connection, moves: Iterable[tuple[Move, TaskId]]) -> 
         )
 
 
-def _keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    insert_many(db, "INSERT OR REPLACE INTO replies (task_id, attempt, raw)", replies)
+def keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
+    """Keep the *replies* of attempts (task, number, bytes as they came)."""
+    insert_many(
+        db,
+        "INSERT OR REPLACE INTO replies (task_id, attempt, raw)",
+        ((task, number, packed(raw)) for task, number, raw in replies),
+    )
 
 
 def answer(
@@ -252,7 +263,7 @@ def answer(
             "answers": json.dumps([(e.task, e.attempt, e.charge, e.evidence) for e in answers]),
         },
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in answers))
     insert_many(db, "INSERT INTO results", (_result(e, moment) for e in answers))
     insert_many(
         db,
@@ -363,7 +374,7 @@ def fail(
             for e in failures
         ),
     )
-    _keep_replies(db, ((e.task, e.attempt, e.reply) for e in failures))
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in failures))
 
 
 def _expire(db: sqlite3.Connection, gone: Sequence[ResultGone], moment: int) -> None:

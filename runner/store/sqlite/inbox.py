@@ -9,10 +9,10 @@ from typing import Final
 
 from runner.clock import from_ms, to_ms
 from runner.lifecycle import State
+from runner.store.endings import Posted
 from runner.store.inbox import Delivery, Gauges, Letter, Standing, Undelivered
 from runner.store.sqlite.extras import is_extra
 from runner.store.sqlite.ready_list import GRACE
-from runner.store.values import Posted
 from runner.task import Endpoint, Method, RemoteId, Tag, TaskId
 
 LISTED_FOR: Final = timedelta(seconds=10)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from runner.answer import Citation
 from runner.clock import from_ms
 from runner.lifecycle import State
 from runner.money import Evidence
@@ -13,7 +14,7 @@ from runner.store.amounts import Money
 from runner.store.listing import AttemptDetail, ResultDetail, Selection, TaskDetail, TaskLine
 from runner.store.sqlite.follow_ups import with_history
 from runner.store.sqlite.selecting import CELLS, MODEL, MOVED, condition
-from runner.task import Citation, Endpoint, TaskId
+from runner.task import Endpoint, TaskId
 
 Row = tuple[Any, ...]
 

@@ -17,11 +17,12 @@ from runner.clock import to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import State
 from runner.rows import Batch
+from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.store.sqlite.collecting import answer, fail
 from runner.store.sqlite.deaths import outlived
 from runner.store.sqlite.lost_answers import lose, tries_left
 from runner.store.sqlite.posting import settle_batch
-from runner.store.values import Answered, AnswerLost, AttemptOver, LiveEnding, RemotelyFailed
+from runner.store.values import AttemptOver
 from runner.task import NotTaken, Refused, RemoteId
 
 

@@ -10,7 +10,8 @@ from typing import Final
 from runner.clock import to_ms
 from runner.lifecycle import Event, Reason, State, after
 from runner.money import Evidence
-from runner.store.values import AnswerLost
+from runner.store.endings import AnswerLost
+from runner.store.sqlite.collecting import keep_replies
 from runner.task import TaskId
 
 DIED: Final = "the process died while the call was open; its answer, if there was one, is lost"
@@ -67,10 +68,7 @@ def lose(db: sqlite3.Connection, lost: AnswerLost, moment: int) -> None:
         },
     )
     if lost.reply:
-        db.execute(
-            "INSERT OR REPLACE INTO replies (task_id, attempt, raw) VALUES (?, ?, ?)",
-            (lost.task, lost.attempt, lost.reply),
-        )
+        keep_replies(db, [(lost.task, lost.attempt, lost.reply)])
 
 
 def lose_calls(db: sqlite3.Connection, *, now: datetime) -> int:

@@ -1,14 +1,18 @@
-"""Rows put into a table, many in one step of SQLite.
+"""Rows put into a table and read from it, many in one step of SQLite.
 
-executemany ..... a step for each row, and after each of them Python's lock is waited for
-insert_many ..... a step for fifty, during which other threads of this process go on
+executemany, fetchall .... a step for each row, and after each of them Python's lock is waited for:
+                           while the loop is busy some thirty times as long as the step takes
+insert_many .............. a step for fifty, during which other threads of this process go on
+select_many .............. one step for all
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 _AT_ONCE: Final = 50
 """One statement of this size is kept prepared; what is left over goes row by row."""
@@ -28,3 +32,22 @@ def insert_many(db: sqlite3.Connection, into: str, rows: Iterable[Sequence[objec
 def _statement(into: str, width: int, rows: int) -> str:
     row = f"({', '.join('?' * width)})"
     return f"{into} VALUES {', '.join([row] * rows)}"
+
+
+Row = list[Any]
+
+
+def select_many(
+    db: sqlite3.Connection,
+    columns: str,
+    rest: str,
+    values: Sequence[object] | Mapping[str, object] = (),
+) -> list[Row]:
+    """The rows of ``SELECT columns rest``, in no order; no column may be a blob."""
+    (found,) = db.execute(
+        f"SELECT json_group_array(json_array({columns})) {rest}", values
+    ).fetchone()
+    return _rows.decode(found)
+
+
+_rows: Final = msgspec.json.Decoder(list[Row])

@@ -13,6 +13,7 @@ from runner.lifecycle import State
 from runner.resources import migrations
 from runner.rows import Attempt, Batch, InputRow
 from runner.store.control import Keep, Pause, Pruned
+from runner.store.endings import Ending, LiveEnding, Posted
 from runner.store.listing import Selection, TaskDetail, TaskLine
 from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.sqlite import (
@@ -47,12 +48,9 @@ from runner.store.values import (
     Ceiling,
     CostLine,
     Decision,
-    Ending,
     ExportLine,
     FailureGroup,
     Idle,
-    LiveEnding,
-    Posted,
     RetryFilter,
     Run,
     RunStatus,
