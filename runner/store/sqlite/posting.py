@@ -21,6 +21,7 @@ from runner.store.sqlite.history import reserve_of
 from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import DELIVERED_BY, first_ask_ms
+from runner.store.sqlite.rows import select_many
 from runner.store.values import AttemptOver, Ceiling, Idle
 from runner.task import (
     Accepted,
@@ -112,35 +113,45 @@ def begin_batch(
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
     apart, room = set_apart(db, run, target, room, now=now)
-    taken = db.execute(
+    wanted = {
+        "run": run,
+        "target": target,
+        "now": to_ms(now),
+        "limit": room,
+        "apart": apart,
+        "deaths": APART,
+    }
+    taken = select_many(
+        db,
+        "id",
+        """
+        FROM (SELECT id FROM tasks
+               WHERE run_id = :run AND target_id = :target
+                 AND state = 'pending' AND changed = 0 AND due_at <= :now
+                 AND (:apart IS NULL
+                      OR :apart = (id IN (SELECT task_id FROM deaths WHERE posting >= :deaths)))
+               ORDER BY due_at, id LIMIT :limit)
+        """,
+        wanted,
+    )
+    if not taken:
+        return Idle.NOTHING_DUE
+    chosen = json.dumps([task for (task,) in taken])
+    db.execute(
         """
         UPDATE tasks
            SET state = :posting, attempt = attempt + 1, account_id = :account, ready = 0, polls = 0,
                postback = :postback
-         WHERE id IN (SELECT id FROM tasks
-                       WHERE run_id = :run AND target_id = :target
-                         AND state = 'pending' AND changed = 0 AND due_at <= :now
-                         AND (:apart IS NULL
-                              OR :apart = (id IN (SELECT task_id FROM deaths
-                                                   WHERE posting >= :deaths)))
-                       ORDER BY due_at, id LIMIT :limit)
-        RETURNING id, attempt, row_id, sample, turn
+         WHERE id IN (SELECT value FROM json_each(:chosen))
         """,
         {
             "posting": after(State.PENDING, Event.INTENDED),
             "postback": postback,
             "account": account,
-            "run": run,
-            "target": target,
-            "now": to_ms(now),
-            "limit": room,
-            "apart": apart,
-            "deaths": APART,
+            "chosen": chosen,
         },
-    ).fetchall()
-    if not taken:
-        return Idle.NOTHING_DUE
-    attempts, models = _attempts(db, run, name, sorted(taken))
+    )
+    attempts, models = _attempts(db, run, name, chosen)
     deadline = now + patience
     # Not RETURNING, which would plan a look through all attempts for ones of the new batch.
     batch = db.execute(
@@ -190,15 +201,18 @@ def begin_batch(
 
 
 def _attempts(
-    db: sqlite3.Connection, run: int, target: str, taken: list[tuple[int, int, int, int, int]]
+    db: sqlite3.Connection, run: int, target: str, taken: str
 ) -> tuple[tuple[Attempt, ...], dict[int, str]]:
-    """The attempts of the *taken* (task, number, row, sample, turn), and each task's model."""
+    """The attempts of the tasks *taken* (a JSON array), and each task's model."""
     (tag_part,) = db.execute("SELECT tag_part FROM runs WHERE id = ?", (run,)).fetchone()
     install = install_id(db)
-    requests = db.execute(
+    requests = select_many(
+        db,
         """
-        SELECT t.id, r.key, p.body, coalesce(json_extract(p.body, '$.model_name'), g.model),
-               f.history
+        t.id, t.attempt, t.sample, t.turn, hex(r.key), p.body,
+        coalesce(json_extract(p.body, '$.model_name'), g.model), f.history
+        """,
+        """
           FROM json_each(?) e
          CROSS JOIN tasks t ON t.id = e.value
           JOIN rows r ON r.id = t.row_id
@@ -206,20 +220,16 @@ def _attempts(
           JOIN targets g ON g.id = t.target_id
           LEFT JOIN follow_ups f ON f.task_id = t.id
         """,
-        (json.dumps([task for task, *_ in taken]),),
+        (taken,),
     )
-    found = {
-        task: (key, with_history(body, history), model)
-        for task, key, body, model, history in requests
-    }
-    attempts = []
-    for task, number, _row, sample, turn in taken:
-        key, body, _model = found[task]
-        tag = Tag(
-            install, tag_part, TaskId(task), identity_digest(key, target, sample, turn), number
-        )
-        attempts.append(Attempt(task=TaskId(task), number=number, tag=str(tag), body=body.encode()))
-    return tuple(attempts), {task: model for task, (_, _, model) in found.items()}
+    attempts, models = [], {}
+    for task, number, sample, turn, key, body, model, history in sorted(requests):
+        digest = identity_digest(bytes.fromhex(key), target, sample, turn)
+        tag = Tag(install, tag_part, TaskId(task), digest, number)
+        request = with_history(body, history).encode()
+        attempts.append(Attempt(task=TaskId(task), number=number, tag=str(tag), body=request))
+        models[task] = model
+    return tuple(attempts), models
 
 
 def settle_batch(
