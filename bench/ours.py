@@ -14,7 +14,7 @@ from unittest.mock import patch
 from runner.app import pacers
 from runner.cli import main
 from runner.pacing import Pacer, Priority
-from runner.pipeline import poller
+from runner.pipeline import planner, poller
 from runner.pipeline.planner import Trust
 from runner.store.sqlite import ready_list
 
@@ -30,6 +30,8 @@ def lift(stack: ExitStack) -> None:
     """Take the limits away until *stack* is closed."""
     stack.enter_context(patch.object(pacers, "Pacer", Unpaced))
     stack.enter_context(patch.object(ready_list, "FIRST_POLL", timedelta(0)))
+    # What takes its place once enough answers have come.
+    stack.enter_context(patch.object(planner, "first_ask", lambda _curve: timedelta(0)))
     stack.enter_context(patch.object(poller, "SPECULATIVE", 1_000_000))
     stack.enter_context(patch.object(Trust, "asks_by_age", lambda _self, most, _now_s: most))
 
