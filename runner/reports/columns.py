@@ -4,7 +4,8 @@ A thing has the name that it has in the view ``results_v1``, but money, which th
 nano-dollars (``cost_nanousd``) and an export in dollars (``cost_usd``).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -23,13 +24,8 @@ PREFIX: Final = "runner_"
 
 _NOTHING: Final = exact(0)
 
-
-def _stored(name: str) -> Read:
-    def read(line: ExportLine, _: Run) -> Value:
-        value = line.values[name]
-        return value if value is None or isinstance(value, int) else str(value)
-
-    return read
+_ANY: Final = "task_id"
+"""A column that is always stored."""
 
 
 def _listed(name: str) -> Read:
@@ -62,8 +58,12 @@ def _cost(line: ExportLine, _: Run) -> Value:
 
 def _evidence(line: ExportLine, run: Run) -> Value:
     """``reported`` by the API, or at least in part ``computed``; None where no cost is told."""
-    told = _cost(line, run) is not None and line.duplicate_of is None
-    return _stored("cost_evidence")(line, run) if told else None
+    told = line.duplicate_of is None and _cost(line, run) is not None
+    return _text(line.values["cost_evidence"]) if told else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _citation_urls(line: ExportLine, _: Run) -> Value:
@@ -89,47 +89,58 @@ def _duplicate_of(line: ExportLine, _: Run) -> Value:
     return line.duplicate_of
 
 
-COLUMNS: Final[dict[str, Read]] = {
-    "target": _stored("target"),
-    "provider": _stored("provider"),
-    "model": _stored("model"),
-    "prompt": _stored("prompt"),
-    "answer": _stored("answer"),
+COLUMNS: Final[dict[str, Read | None]] = {
+    "target": None,
+    "provider": None,
+    "model": None,
+    "prompt": None,
+    "answer": None,
     "citation_urls": _citation_urls,
-    "input_tokens": _stored("input_tokens"),
-    "output_tokens": _stored("output_tokens"),
-    "reasoning_tokens": _stored("reasoning_tokens"),
+    "input_tokens": None,
+    "output_tokens": None,
+    "reasoning_tokens": None,
     "cost_usd": _cost,
     "cost_evidence": _evidence,
     "money_spent_usd": _dollars("money_spent_nanousd"),
-    "posted_at": _stored("posted_at"),
-    "answered_at": _stored("answered_at"),
-    "received_at": _stored("received_at"),
+    "posted_at": None,
+    "answered_at": None,
+    "received_at": None,
     "run": _run,
-    "run_id": _stored("run_id"),
-    "task_id": _stored("task_id"),
-    "sample": _stored("sample"),
-    "turn": _stored("turn"),
-    "state": _stored("state"),
-    "reason": _stored("reason"),
-    "error_code": _stored("error_code"),
-    "error_message": _stored("error_message"),
-    "attempts": _stored("attempts"),
-    "model_name": _stored("model_name"),
-    "reasoning": _stored("reasoning"),
+    "run_id": None,
+    "task_id": None,
+    "sample": None,
+    "turn": None,
+    "state": None,
+    "reason": None,
+    "error_code": None,
+    "error_message": None,
+    "attempts": None,
+    "model_name": None,
+    "reasoning": None,
     "fan_out_queries": _listed("fan_out_queries"),
     "web_search": _web_search,
-    "remote_id": _stored("remote_id"),
-    "tag": _stored("tag"),
+    "remote_id": None,
+    "tag": None,
     "position": _position,
     "duplicate_of": _duplicate_of,
 }
-"""Name and reader of each."""
+"""Name and reader of each; None: it stands as it is stored."""
+
+_COMPUTED: Final = tuple(
+    (place, read) for place, read in enumerate(COLUMNS.values()) if read is not None
+)
+_stored: Final[Callable[[Mapping[str, object]], tuple[Value, ...]]] = itemgetter(
+    *(name if read is None else _ANY for name, read in COLUMNS.items())
+)
+"""All at once; a computed one's place holds something else until it is computed."""
 
 
 def values(line: ExportLine, run: Run) -> list[Value]:
     """What *line* holds in our columns, in their order."""
-    return [read(line, run) for read in COLUMNS.values()]
+    found = list(_stored(line.values))
+    for place, read in _COMPUTED:
+        found[place] = read(line, run)
+    return found
 
 
 def beside(inputs: Iterable[str]) -> list[str]:

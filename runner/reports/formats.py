@@ -26,6 +26,8 @@ _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _INERT: Final = re.compile(r"'+[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SPECIAL: Final = re.compile(r'[",\r\n]')
+_HARMLESS: Final = re.compile(r"""[^'=+\-@\t",\r\n\0][^",\r\n\0]*""")
+"""Neither like a formula nor in need of quotes."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _CELLS: Final = msgspec.json.Decoder(dict[str, object])
@@ -69,7 +71,12 @@ class Csv:
     def _cell(self, value: object) -> str:
         if value is None:
             return ""
+        if type(value) is int:
+            return str(value)
         if isinstance(value, str):
+            # Most cells are of this kind, and one look is enough for them.
+            if _HARMLESS.fullmatch(value):
+                return value
             text = value.replace("\0", "\ufffd")
             if not self._raw:
                 text = inert(text)

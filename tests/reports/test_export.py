@@ -27,6 +27,7 @@ from runner.reports.formats import as_written
 from runner.store.endings import Ending, Posted
 from runner.store.listing import Selection
 from runner.store.sqlite.reading import EXPORTED
+from runner.store.sqlite.store import EXPORT_PAGE
 from runner.store.values import ExportLine, StoreUnwritable
 from runner.task import Outcome
 from tests.reports.filling import (
@@ -452,7 +453,9 @@ def traced() -> Iterator[None]:
 
 async def test_memory_does_not_grow_with_the_run(tmp_path: Path, traced: None) -> None:
     """DESIGN.md §1 promise 7; the page itself is the store's business and of fixed size."""
-    async with filled(tmp_path / "q.db", [{"q": "x" * 500}] * 500, end=answered("y" * 500)) as f:
+    async with filled(
+        tmp_path / "q.db", [{"q": "x" * 500}] * EXPORT_PAGE, end=answered("y" * 500)
+    ) as f:
         (page,) = [page async for page in f.store.export(f.run.id)]
         peaks = []
         for pages in (2, 20):

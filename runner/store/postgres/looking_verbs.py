@@ -24,7 +24,7 @@ from runner.store.values import (
 View = Callable[[], AbstractAsyncContextManager[Connection]]
 """Opens a connection that only reads."""
 
-EXPORT_PAGE: Final = 500
+EXPORT_PAGE: Final = 200
 """Input lines read at a time: memory does not grow with the run."""
 
 TASKS_PAGE: Final = 200

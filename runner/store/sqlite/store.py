@@ -57,7 +57,7 @@ from runner.store.values import (
 )
 from runner.task import Endpoint, Method, Outcome, RemoteId, Target
 
-EXPORT_PAGE: Final = 500
+EXPORT_PAGE: Final = 200
 """Input lines read at a time: memory does not grow with the run."""
 
 TASKS_PAGE: Final = 200
