@@ -63,25 +63,36 @@ def _task(code: int, message: str, result: list[object] | None) -> dict[str, obj
 
 
 def _answer(size: int) -> dict[str, object]:
-    """The result of a task: text of about *size* characters, cut at two citations."""
+    """The result of a task: text of about *size* characters in the sections and with the notes of
+    the answer in the vendor's documentation (``tests/samples``)."""
     sentence = "The vendors differ in price, in support and in how long they have been around; "
     text = (sentence * (size // len(sentence) + 1))[:size]
-    notes = [{"title": f"Source {n}", "url": f"https://example.com/{n}"} for n in (1, 2)]
+    part = size // _SECTIONS + 1
     sections = [
-        {"type": "text", "text": text[: size // 2], "annotations": notes[:1]},
-        {"type": "text", "text": text[size // 2 :], "annotations": notes[1:]},
+        {
+            "type": "text",
+            "text": text[n * part : (n + 1) * part],
+            # A fragment is cut where one is cited.
+            "annotations": [_NOTE] if n in _CITING else None,
+        }
+        for n in range(_SECTIONS)
     ]
     return {
         "model_name": "claude-sonnet-4-20250514",
         "input_tokens": 24,
         "output_tokens": size // 4,
         "reasoning_tokens": None,
-        "web_search": False,
+        "web_search": True,
         "money_spent": 0.0123,
         "datetime": "2026-01-02 03:04:05 +00:00",
         "items": [{"type": "message", "sections": sections}],
         "fan_out_queries": None,
     }
+
+
+_SECTIONS: Final = 7
+_CITING: Final = frozenset({1, 3, 5})
+_NOTE: Final = {"title": "The vendors compared", "url": "https://example.com/vendors?page=1"}
 
 
 def _pieces(value: object) -> list[bytes]:
