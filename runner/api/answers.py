@@ -138,10 +138,14 @@ def _section(section: Mapping[str, object]) -> str:
     return text_of(section.get("text")) or ""
 
 
+_USUAL: Final = frozenset({"url", "title"})
 _NAMED: Final = frozenset({"url", "title", "text", "start_index", "end_index"})
 
 
 def _citation(note: Mapping[str, object]) -> Citation:
+    if note.keys() == _USUAL:
+        # Nearly all have just these two.
+        return Citation(url=text_of(note["url"]), title=text_of(note["title"]))
     return Citation(
         url=text_of(note.get("url")),
         title=text_of(note.get("title")),
