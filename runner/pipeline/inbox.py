@@ -23,6 +23,7 @@ from runner.api.requests import MAX_BATCH
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed
 from runner.pipeline.engine import Engine
+from runner.pipeline.packing import packed
 from runner.pipeline.poller import ending_of
 from runner.pipeline.writer import store_group
 from runner.store.endings import Ending, Posted, StillRunning
@@ -193,7 +194,7 @@ def _ask_now(engine: Engine, posted: Posted, unread: bytes = b"") -> StillRunnin
         task=posted.task,
         attempt=posted.attempt,
         ask_again_at=engine.clock.now(),
-        reply=unread or None,
+        reply=packed(unread) if unread else None,
     )
 
 

@@ -39,6 +39,7 @@ from runner.pipeline.account import heard, heed
 from runner.pipeline.crowd import Crowd
 from runner.pipeline.engine import Engine, LiveGateway, Posting, Quota
 from runner.pipeline.intents import STALE_S, Due, Turns, due_at_once, patience, save
+from runner.pipeline.packing import packed
 from runner.rows import Attempt, Batch
 from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFailed
 from runner.store.values import Ceiling, Idle, StoreUnwritable
@@ -336,7 +337,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 attempt=number,
                 answer=done.answer,
                 parse_error=done.parse_error,
-                reply=done.raw,
+                reply=packed(done.raw),
                 charge=charge,
                 evidence=evidence,
             )
@@ -347,7 +348,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 code=failed.code,
                 message=failed.message,
                 reason=Reason.REMOTE,
-                reply=failed.raw,
+                reply=packed(failed.raw),
                 again_at=_again_at(engine, number) if failed.retryable else None,
                 cost=failed.cost_nanousd,
             )
@@ -357,7 +358,7 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
                 attempt=number,
                 code=lost.code,
                 message=lost.why,
-                reply=lost.raw,
+                reply=packed(lost.raw) if lost.raw else b"",
                 again_at=_again_at(engine, number),
                 cost=lost.cost_nanousd,
             )

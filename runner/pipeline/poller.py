@@ -34,6 +34,7 @@ from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
 from runner.pipeline.claimed import Claimed
 from runner.pipeline.engine import Engine
+from runner.pipeline.packing import packed
 from runner.pipeline.planner import next_ask
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.planning import Kind
@@ -302,7 +303,7 @@ def _asked_in_vain(engine: Engine, task: Posted, error: ApiError) -> StillRunnin
         task=task.task,
         attempt=task.attempt,
         ask_again_at=now + wait,
-        reply=unread or None,
+        reply=packed(unread) if unread else None,
     )
 
 
@@ -324,7 +325,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 code=code,
                 message=message,
                 reason=Reason.TIMED_OUT if timed_out else Reason.REMOTE,
-                reply=raw,
+                reply=packed(raw),
                 again_at=now + _retry_wait(engine, task) if again else None,
                 cost=cost,
             )
@@ -335,7 +336,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 code=code,
                 message=message,
                 reason=Reason.TIMED_OUT,
-                reply=raw,
+                reply=packed(raw),
                 again_at=None,
                 cost=None,
             )
@@ -374,7 +375,7 @@ def _answered(task: Posted, fetched: Finished) -> Answered:
         attempt=task.attempt,
         answer=fetched.answer,
         parse_error=fetched.parse_error,
-        reply=fetched.raw,
+        reply=packed(fetched.raw),
         charge=charge,
         evidence=evidence,
     )

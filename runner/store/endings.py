@@ -47,7 +47,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """None if the reply could not be read; its bytes are kept all the same."""
     parse_error: str | None
     reply: bytes
-    """As it came, to the byte; the store compresses it."""
+    """The raw reply, zlib-compressed."""
     charge: int
     evidence: Evidence
 
@@ -86,7 +86,7 @@ class StillRunning:
     attempt: int
     ask_again_at: datetime
     reply: bytes | None = None
-    """One that could not be read, as it came: kept until a better one comes."""
+    """A reply that could not be read, zlib-compressed: kept until a better one comes."""
 
 
 Ending = Answered | RemotelyFailed | ResultGone | StillRunning
@@ -102,7 +102,7 @@ class AnswerLost:
     code: int | None
     message: str
     reply: bytes
-    """What came; empty if nothing did."""
+    """What came, zlib-compressed; empty if nothing did."""
     again_at: datetime
     """When to ask anew, where the run says so and has a try left."""
     cost: int | None

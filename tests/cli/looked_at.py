@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,7 @@ def _end(number: int, posted: Posted) -> Ending:
         ),
     )(number, posted)
     assert isinstance(ending, Answered)
-    return structs.replace(ending, reply=RAW)
+    return structs.replace(ending, reply=zlib.compress(RAW))
 
 
 def fill_with(store: Path, *rows: Cells) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from runner.lifecycle import State
 from runner.store.control import Keep, Pruned
-from runner.store.packing import packed
 from runner.store.protocol import TaskStore
 from runner.store.sqlite import pruning
 from runner.store.values import CostLine, RetryFilter, RunStatus
@@ -142,7 +141,7 @@ async def test_keeping_answers_takes_the_raw_replies_alone(path: Path, scene: Sc
     await over(scene)
     before, lines = left(path), await scene.lines()
     freed = await prune(scene, Keep.ANSWERS)
-    assert (freed.answers, freed.replies, freed.bytes) == (0, 3, 3 * len(packed(b"the reply")))
+    assert (freed.answers, freed.replies, freed.bytes) == (0, 3, 3 * len(b"the reply"))
     assert left(path) == before | {"replies": 0}
     assert await scene.lines() == lines
     assert (await scene.status()).run.pruned_at is None

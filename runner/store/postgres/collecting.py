@@ -14,7 +14,6 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.store.packing import packed
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import note_booking, outlived
 from runner.store.postgres.inbox import drop_letters
@@ -232,8 +231,8 @@ def _end_tasks(db: Db, moves: Iterable[tuple[Move, TaskId]]) -> None:
 
 
 def keep_replies(db: Db, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    """Keep the *replies* of attempts (task, number, bytes as they came)."""
-    lines = [(task, number, packed(raw)) for task, number, raw in replies]
+    """Keep the *replies* of attempts (task, number, compressed bytes)."""
+    lines = list(replies)
     if not lines:
         return
     db.execute(

@@ -5,7 +5,6 @@ from datetime import datetime
 from runner.clock import from_ms, to_ms
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.store.packing import packed
 from runner.store.postgres.connection import Db
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.task import Endpoint, RemoteId, Tag, TaskId
@@ -105,7 +104,7 @@ def book_extra(db: Db, remote_id: str, ending: Ending, *, now: datetime) -> None
             SELECT remote_id, task_id, %s FROM extra_charges WHERE remote_id = %s
                 ON CONFLICT (remote_id) DO UPDATE SET raw = excluded.raw
             """,
-            (packed(ending.reply), remote_id),
+            (ending.reply, remote_id),
         )
     db.execute(
         """

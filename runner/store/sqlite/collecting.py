@@ -15,7 +15,6 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import Evidence
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.store.packing import packed
 from runner.store.sqlite.deaths import note_booking, outlived
 from runner.store.sqlite.inbox import drop_letters
 from runner.store.sqlite.rows import insert_many, select_many
@@ -228,12 +227,8 @@ def _end_tasks(db: sqlite3.Connection, moves: Iterable[tuple[Move, TaskId]]) -> 
 
 
 def keep_replies(db: sqlite3.Connection, replies: Iterable[tuple[TaskId, int, bytes]]) -> None:
-    """Keep the *replies* of attempts (task, number, bytes as they came)."""
-    insert_many(
-        db,
-        "INSERT OR REPLACE INTO replies (task_id, attempt, raw)",
-        ((task, number, packed(raw)) for task, number, raw in replies),
-    )
+    """Keep the *replies* of attempts (task, number, compressed bytes)."""
+    insert_many(db, "INSERT OR REPLACE INTO replies (task_id, attempt, raw)", replies)
 
 
 def answer(

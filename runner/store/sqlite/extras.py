@@ -6,7 +6,6 @@ from datetime import datetime
 from runner.clock import from_ms, to_ms
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
-from runner.store.packing import packed
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.task import Endpoint, RemoteId, Tag, TaskId
 
@@ -107,7 +106,7 @@ def book_extra(db: sqlite3.Connection, remote_id: str, ending: Ending, *, now: d
             INSERT OR REPLACE INTO extra_replies (remote_id, task_id, raw)
             SELECT remote_id, task_id, ? FROM extra_charges WHERE remote_id = ?
             """,
-            (packed(ending.reply), remote_id),
+            (ending.reply, remote_id),
         )
     db.execute(
         """
