@@ -9,6 +9,7 @@ from runner.lifecycle import State
 from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
+from runner.store.sqlite.store import EXPORT_PAGE
 from runner.store.values import CostLine, Decision
 from tests.store.steps import (
     ADVANCED,
@@ -289,14 +290,14 @@ async def test_a_long_run_is_exported_page_by_page(scene: Scene) -> None:
     """Memory does not grow with the run, and no row falls between two pages."""
     await scene.load(numbered(1_234))
     pages = [page async for page in scene.store.export(scene.run.id)]
-    assert max(map(len, pages)) <= 500
+    assert max(map(len, pages)) <= EXPORT_PAGE
     assert [line.position for page in pages for line in page] == list(range(1, 1_235))
 
 
 async def test_a_row_with_many_samples_is_exported_whole(scene: Scene) -> None:
-    """500 rows times 70 samples are more tasks than a statement may have parameters."""
-    await scene.load([row(n, samples=70) for n in range(1, 501)])
-    assert len(await scene.lines()) == 35_000
+    """200 rows times 175 samples are more tasks than a statement may have parameters."""
+    await scene.load([row(n, samples=175) for n in range(1, EXPORT_PAGE + 1)])
+    assert len(await scene.lines()) == 175 * EXPORT_PAGE > 32_766
 
 
 async def test_an_export_is_of_one_moment(open_store: OpenStore, scene: Scene) -> None:
@@ -306,7 +307,7 @@ async def test_an_export_is_of_one_moment(open_store: OpenStore, scene: Scene) -
     async with open_store() as elsewhere:
         async for page in elsewhere.export(scene.run.id):
             told += [line.position for line in page]
-            if len(told) == 500:
+            if len(told) == EXPORT_PAGE:
                 await scene.load(rows(*(f"question {n}" for n in range(1_200, 0, -1))))
     assert told == list(range(1, 1_201))
     assert (await scene.prompts())[0] == "question 1200"
@@ -317,7 +318,7 @@ async def test_an_export_that_is_broken_off_leaves_the_store_usable(scene: Scene
     await scene.load(numbered(1_200))
     export = scene.store.export(scene.run.id)
     async for page in export:
-        assert len(page) == 500
+        assert len(page) == EXPORT_PAGE
         break
     await scene.complete()
     assert (await scene.status()).money == Money(
