@@ -1,7 +1,7 @@
 """`runner` as it is, but for the API's limits: python3 -m bench.ours ARGUMENTS OF RUNNER.
 
 What is measured is our overhead, so what keeps a polite distance to the API is taken away: the pace
-of the calls, the minute before a task is asked for, the wait for what the ready list shows, and the
+of the calls, the wait before a task is asked for, the wait for what the ready list shows, and the
 room that asking by age leaves to other calls. Everything else, every sync among it, is as a user
 has it.
 """

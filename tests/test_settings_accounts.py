@@ -50,6 +50,16 @@ def test_without_the_table_there_is_one_account_as_ever(tmp_path: Path) -> None:
     assert settings.credentials().login == "me"
 
 
+def test_a_login_beside_the_table_is_said_to_mean_nothing(tmp_path: Path) -> None:
+    """Else a person exchanges the wrong password, and wonders."""
+    assert load(tmp_path, TWO).warnings == ()
+    both = {**ENVIRON, "DATAFORSEO_LOGIN": "me", "DATAFORSEO_PASSWORD": "s3cret"}
+    login, password = load(tmp_path, TWO, both).warnings
+    assert login.startswith("DATAFORSEO_LOGIN is not used: the accounts of [accounts]")
+    assert password.startswith("DATAFORSEO_PASSWORD is not used")
+    assert "s3cret" not in login + password
+
+
 def test_the_file_may_name_a_login_and_where_the_secrets_are(tmp_path: Path) -> None:
     """A container gets its secrets as files, or under names of its own."""
     (tmp_path / "password").write_text("s3cret in a file\n")

@@ -27,8 +27,8 @@ def run(place: Place) -> Iterable[Line]:
     few, many = place.many(10_000, 200), place.many(100_000, 1_000)
     at_few = _at(place, few, place.rounds)
     at_many = _at(place, many, place.rounds)
-    for tasks, found in ((few, at_few), (many, at_many)):
-        yield from _lines(place, tasks, found)
+    yield from _lines(place, few, at_few, goals=("", ""))
+    yield from _lines(place, many, at_many, goals=("≥ 4", "≥ 2"))
     yield Line(
         case="run.cpu",
         what=f"CPU a task at {many:,}, × that at {few:,}",
@@ -72,9 +72,12 @@ def _at(place: Place, tasks: int, rounds: int) -> dict[str, list[Sample]]:
     return take_turns(sides, rounds)
 
 
-def _lines(place: Place, tasks: int, found: dict[str, list[Sample]]) -> Iterable[Line]:
+def _lines(
+    place: Place, tasks: int, found: dict[str, list[Sample]], *, goals: tuple[str, str]
+) -> Iterable[Line]:
     case = f"run.{tasks // 1000}k" if tasks >= 1000 else f"run.{tasks}"
-    for peer, what, goal in (("cookbook-style", _COOKBOOK, "≥ 4"), ("client", _CLIENT, "≥ 2")):
+    peers = (("cookbook-style", _COOKBOOK), ("client", _CLIENT))
+    for (peer, what), goal in zip(peers, goals, strict=True):
         if peer not in found:
             yield skipped(case, what, place.client_why)
             continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from runner.errors import CredentialsRefused, WrongInput
-from runner.settings.accounts import NamedAccount, find_accounts, variables_of
+from runner.settings.accounts import NamedAccount, beside_accounts, find_accounts, variables_of
 from runner.settings.credentials import (
     SIMULATED_AISA_KEY,
     Credentials,
@@ -128,7 +128,7 @@ class Settings:
             reader.note_origin(key)
         warnings = [
             *sources.misspelt([each for a in accounts for each in variables_of(a.name)]),
-            *(found.warnings if not accounts else ()),
+            *(beside_accounts(sources) if accounts else found.warnings),
             *(each for account in accounts for each in account.found.warnings),
             *found_aisa.warnings,
             *receiving.warnings,
