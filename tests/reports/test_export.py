@@ -458,12 +458,12 @@ async def test_memory_does_not_grow_with_the_run(tmp_path: Path, traced: None) -
     ) as f:
         (page,) = [page async for page in f.store.export(f.run.id)]
         peaks = []
-        for pages in (2, 20):
+        for pages in (5, 50):
             store: Any = Repeats(page, pages)
             tracemalloc.reset_peak()
             start, _ = tracemalloc.get_traced_memory()
             files = await export_run(store, f.run, folder=tmp_path, formats=BOTH)
-            assert files[0].rows == pages * 500
+            assert files[0].rows == pages * EXPORT_PAGE
             peaks.append(tracemalloc.get_traced_memory()[1] - start)
     assert files[0].bytes > 10_000_000
     assert peaks[1] < 1.2 * peaks[0]
