@@ -58,6 +58,8 @@ def test_a_login_beside_the_table_is_said_to_mean_nothing(tmp_path: Path) -> Non
     assert login.startswith("DATAFORSEO_LOGIN is not used: the accounts of [accounts]")
     assert password.startswith("DATAFORSEO_PASSWORD is not used")
     assert "s3cret" not in login + password
+    (told,) = load(tmp_path, 'login = "me"\n' + TWO).warnings
+    assert told.startswith("login (runner.toml:1:1) is not used")
 
 
 def test_the_file_may_name_a_login_and_where_the_secrets_are(tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ from runner.store.values import ExportLine, Run, StoreUnwritable
 
 _REHEARSALS: Final = frozenset({"sim", "sandbox"})
 _PRUNED: Final = ".pruned"
-_TRIES: Final = 5
+_TRIES: Final = 9
+"""Of reading the store, over some 45 seconds: as long as a server takes to start anew."""
 _AGAIN_S: Final = 0.5
+_AGAIN_CAP_S: Final = 10.0
 
 
 def export_name(run: Run) -> str:
@@ -104,7 +106,7 @@ async def export_files(
             tries += 1
             if tries == _TRIES:
                 raise
-            await anyio.sleep(_AGAIN_S)
+            await anyio.sleep(min(_AGAIN_S * 2 ** (tries - 1), _AGAIN_CAP_S))
         finally:
             for output in outputs:
                 output.discard()

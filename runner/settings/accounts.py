@@ -82,8 +82,8 @@ def find_accounts(
 def beside_accounts(sources: Sources) -> list[str]:
     """What is given for one login and means nothing where ``[accounts]`` names several."""
     return [
-        f"{given.variable or given.origin} is not used: the accounts of [accounts] have logins and "
-        "passwords of their own"
+        f"{given.variable or f'{key} ({given.origin})'} is not used: the accounts of [accounts] "
+        "have logins and passwords of their own"
         for key in ("login", "password", "password_file")
         if (given := sources.find(key)) is not None
     ]

@@ -1,11 +1,11 @@
 """What the verbs of a store take and give: frozen values, the same for every database."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum, StrEnum
 
-from runner.errors import Exit, RunnerError
+from runner.errors import Exit, RunnerError, StoreBroken
 from runner.lifecycle import State
 from runner.store.amounts import Money
 from runner.store.control import Pause
@@ -14,6 +14,18 @@ from runner.task import TaskId
 
 class AttemptOver(RunnerError):
     """A verb came for an attempt that is no longer the task's current one, or no longer open."""
+
+
+class RequestGone(StoreBroken):
+    """Tasks are queued whose requests are not in the store, so nothing was posted."""
+
+    def __init__(self, tasks: Collection[int]) -> None:
+        more = f" ({len(tasks) - 1:,} more like it)" if len(tasks) > 1 else ""
+        super().__init__(
+            f"task {min(tasks)} is queued, and its request is not in the store{more}",
+            why="nothing was posted: the store was damaged or edited",
+            how="see what else is missing with `runner verify`",
+        )
 
 
 class StoreUnwritable(RunnerError):

@@ -12,8 +12,9 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
-from runner.store.values import AttemptOver, Ceiling, Idle
+from runner.store.values import AttemptOver, Ceiling, Idle, RequestGone
 from runner.task import Outcome, Tag
+from tests.store.places import Place
 from tests.store.steps import (
     ADVANCED,
     CLAUDE,
@@ -391,3 +392,18 @@ async def test_a_store_belongs_to_one_account(scene: Scene) -> None:
         await bind(**mine | {"login": "you@example.org"})
     assert "example.org" not in "".join(refusal.value.lines())
     assert await bind(**mine | {"gateway": "aisa"}) != scene.account
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+async def test_a_task_whose_request_is_gone_stops_the_batch_before_anything_is_moved(
+    place: Place, clock: ManualClock, all_of_them: bool
+) -> None:
+    """A damaged store: what would be posted without an attempt, nobody would ever look for."""
+    async with place.open(clock) as store:
+        scene = await begin(store, clock)
+        await scene.load(numbered(3))
+        place.damage("DELETE FROM payloads" + ("" if all_of_them else " WHERE task_id = 1"))
+        with pytest.raises(RequestGone, match="task 1 is queued, and its request is not in the"):
+            await scene.post()
+        assert await scene.states() == {State.PENDING: 3}
+    assert place.read("SELECT count(*) FROM batches") == [(0,)]

@@ -79,7 +79,9 @@ class LookingVerbs:
                             yield lines
         except ServerAway as error:
             # It was there before, so this may pass.
-            raise StoreUnwritable(error.what) from error
+            raise StoreUnwritable(
+                error.what, why=error.why, where=error.where, how=error.how
+            ) from error
 
     async def input_columns(self, run: int) -> list[str]:
         return await self._reader.read(reading.input_columns, run)

@@ -23,7 +23,7 @@ from runner.store.postgres.living import revive
 from runner.store.postgres.loading import being_loaded
 from runner.store.postgres.ready_list import DELIVERED_BY, first_ask_ms
 from runner.store.postgres.runs import hold_run
-from runner.store.values import AttemptOver, Ceiling, Idle
+from runner.store.values import AttemptOver, Ceiling, Idle, RequestGone
 from runner.task import (
     Accepted,
     Endpoint,
@@ -219,6 +219,8 @@ def _attempts(
         task: (key, with_history(body, history), model)
         for task, key, body, model, history in requests
     }
+    if len(found) < len(taken):
+        raise RequestGone({task for task, *_ in taken}.difference(found))
     attempts = []
     for task, number, _row, sample, turn in taken:
         key, body, _model = found[task]

@@ -22,7 +22,7 @@ from runner.store.sqlite.identity import install_id
 from runner.store.sqlite.loading import being_loaded
 from runner.store.sqlite.ready_list import DELIVERED_BY, first_ask_ms
 from runner.store.sqlite.rows import select_many
-from runner.store.values import AttemptOver, Ceiling, Idle
+from runner.store.values import AttemptOver, Ceiling, Idle, RequestGone
 from runner.task import (
     Accepted,
     Endpoint,
@@ -152,6 +152,8 @@ def begin_batch(
         },
     )
     attempts, models = _attempts(db, run, name, chosen)
+    if len(attempts) < len(taken):
+        raise RequestGone({task for (task,) in taken}.difference(each.task for each in attempts))
     deadline = now + patience
     # Not RETURNING, which would plan a look through all attempts for ones of the new batch.
     batch = db.execute(

@@ -43,7 +43,8 @@ def select_many(
     rest: str,
     values: Sequence[object] | Mapping[str, object] = (),
 ) -> list[Row]:
-    """The rows of ``SELECT columns rest``, in no order; no column may be a blob."""
+    """The rows of ``SELECT columns rest``, in no order. Texts and whole numbers only: JSON has no
+    blobs, rounds other numbers, and would take in what is JSON itself."""
     (found,) = db.execute(
         f"SELECT json_group_array(json_array({columns})) {rest}", values
     ).fetchone()
