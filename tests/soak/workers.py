@@ -6,6 +6,7 @@ runner load, a portion at a time ──▶ PostgreSQL ◀── runner work × N
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from tests.support.warm import warm
 
 _PORTIONS: Final = 15
 """So that there is something to post all the while."""
+
+_AS_ASKED: Final = frozenset({Exit.TERMINATED, -signal.SIGTERM})
+"""How a worker ends that is told to: one that was started just before listens to nothing yet."""
 
 _SHORTEST_S: Final = 0.6
 _LONGEST_S: Final = 1.4
@@ -106,7 +110,7 @@ async def _work_and_die(plan: Plan, home: Home, toll: Toll) -> None:
             loading.cancel()
         await loading
         codes = [await machine.stop() for machine in every]
-        toll.wrong_ends += [code for code in codes if code != Exit.TERMINATED]
+        toll.wrong_ends += [code for code in codes if code not in _AS_ASKED]
     toll.wrong_ends += [code for machine in every for code in machine.ended_by_itself]
     toll.over = True
 
