@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 
 import ast
+import os
 import re
 import sqlite3
 import subprocess
@@ -31,6 +32,11 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 def name_of(path: Path) -> str:
     """A path as people know it."""
     return path.relative_to(ROOT).as_posix()
+
+
+def file_of(test: str) -> str:
+    """The file of a test's name; sorting by it leaves the order within a file as it is."""
+    return test.partition("::")[0]
 
 
 def pins(lock: Path) -> dict[str, str]:
@@ -200,6 +206,25 @@ def test_ci_runs_the_readmes_own_test_command() -> None:
     assert "python3 -m runner.dev test" in script.read_text("utf-8")
     for command in ("demo", "test"):
         assert f"python3 -m runner.dev {command}" in readme
+
+
+def test_tests_are_called_the_same_whenever_they_are_collected(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Two processes share the suite, and refuse to begin when a name or the order is chance."""
+    other = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = sorted((item.nodeid for item in request.session.items), key=file_of)
+    mine = set(here)
+    there = sorted((name for name in other.stdout.splitlines() if name in mine), key=file_of)
+    assert mine - set(there) == set()
+    assert there == here
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -206,7 +206,13 @@ async def test_a_foreign_tag_is_dropped(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"\x1f\x8bgarbage", b"{not json", b"{}", gzip.compress(b"<html>")[:-3]]
+    "body",
+    [
+        pytest.param(b"\x1f\x8bgarbage", id="no gzip"),
+        pytest.param(b"{not json", id="no JSON"),
+        pytest.param(b"{}", id="no tasks"),
+        pytest.param(gzip.compress(b"<html>")[:-3], id="cut gzip"),
+    ],
 )
 async def test_what_cannot_be_read_is_kept_and_the_task_asked_for(
     scene: Scene, body: bytes
