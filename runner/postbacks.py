@@ -18,6 +18,9 @@ from typing import Final
 PATH: Final = "/postback"
 """Below the public URL; the id follows."""
 
+PROBE: Final = "probe"
+"""Stands for tag and id in an address that only asks who is there: no task's tag looks like it."""
+
 SHORTEST_SECRET: Final = 16
 """Characters. What can be guessed proves nothing."""
 
@@ -65,3 +68,7 @@ class PostbackAddress:
     def url_for(self, tag: str) -> str:
         """The ``postback_url`` of the task posted under *tag*."""
         return f"{self.public_url}{PATH}/$id?tag=$tag&sig={signature(self.secret, tag)}"
+
+    def probe_url(self) -> str:
+        """Where a receiver with this secret says that it is one; nothing is delivered there."""
+        return f"{self.public_url}{PATH}/{PROBE}?tag={PROBE}&sig={signature(self.secret, PROBE)}"

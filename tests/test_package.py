@@ -21,7 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from runner import __version__
-from runner.cli.tree import BY_NAME
+from runner.cli.catalogue import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

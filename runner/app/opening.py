@@ -11,7 +11,7 @@ from zlib import crc32
 
 import structlog
 
-from runner.api.calls import BeforeCall, CallKind
+from runner.api.calls import AfterCall, BeforeCall, CallKind, CallReport
 from runner.api.client import LlmResponses
 from runner.app.gateways import lesson, live_gateways
 from runner.app.hosts import host_of
@@ -197,7 +197,11 @@ def _postbacks(settings: Settings, *, listening: bool) -> PostbackAddress | None
 
 @asynccontextmanager
 async def free_calls(
-    settings: Settings, *, clock: Clock, counted: bool = True
+    settings: Settings,
+    *,
+    clock: Clock,
+    counted: bool = True,
+    after_call: AfterCall | None = None,
 ) -> AsyncIterator[LlmResponses]:
     """The API for a few free calls beside an engine that may be at work: no lock, no store made.
 
@@ -240,9 +244,14 @@ async def free_calls(
                 login=credentials.login,
                 password=credentials.password,
                 before_call=before_call,
+                after_call=after_call or _take_no_note,
                 clock=clock,
             )
         )
+
+
+def _take_no_note(_report: CallReport) -> None:
+    """For calls whose limits nobody learns from."""
 
 
 @asynccontextmanager

@@ -108,8 +108,10 @@ async def plan_job(
     settings: Settings,
     clock: Clock,
     reporter: Reporter,
+    ask: bool = True,
 ) -> Plan:
-    """Work out what starting *job* now would come to. Nothing is sent but one free call.
+    """Work out what starting *job* now would come to. Nothing is sent but one free call, and not
+    even that unless *ask*.
 
     Raises:
         WrongInput: as ``run_job`` would, for the job and its input.
@@ -138,7 +140,9 @@ async def plan_job(
         requests = await store.first_requests(run.id, samples)
         today = (clock.now().astimezone(UTC).date() - _EPOCH).days
         spent_today = await store.spent_on(job.name, today)
-    known = await _ask(settings, clock, counted=copy.original)
+    known = Known(account=None, trouble=None, asked=False)
+    if ask:
+        known = await _ask(settings, clock, counted=copy.original)
     stated = known.account.calls_per_minute if known.account else None
     ceiling = ceiling_of(job)
     return Plan(

@@ -24,8 +24,9 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from runner.cli.catalogue import BY_NAME, TOPICS
 from runner.cli.session import Session
-from runner.cli.tree import BY_NAME, COMPLETION_VARIABLE, TOPICS
+from runner.cli.tree import COMPLETION_VARIABLE
 from runner.errors import Exit, WrongInput
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import Final
 
 import click
 
+from runner.cli.catalogue import COMMANDS, GROUPS, TOPICS, Entry
 from runner.cli.exit_codes import CRON, MEANING
 from runner.cli.shared import shared_options
-from runner.cli.tree import COMMANDS, GROUPS, TOPICS, Entry, Tree
+from runner.cli.tree import Tree
 from runner.errors import Exit
 
 REGENERATE: Final = "python -m runner.cli.reference > docs/commands.md"

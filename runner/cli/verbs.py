@@ -8,9 +8,10 @@ from typing import Any, Final, TypedDict, TypeVar
 
 import click
 
+from runner.cli.catalogue import BY_NAME
 from runner.cli.kinds import Address, Allowed, Dollars, Duration, FailureLimit
 from runner.cli.shared import shared_options
-from runner.cli.tree import BY_NAME, Verb
+from runner.cli.tree import Verb
 from runner.errors import Exit
 
 F = TypeVar("F", bound=Callable[..., Any])

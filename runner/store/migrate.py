@@ -31,6 +31,14 @@ CREATE TABLE IF NOT EXISTS migrations (
 """
 
 
+class NoStoreYet(StoreBroken):
+    """The database is there, and nothing of ours is in it."""
+
+
+class StoreOlder(StoreBroken):
+    """The store lacks migrations; a command that writes applies them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One file."""
@@ -168,11 +176,11 @@ def unapplied(applied: list[tuple[int, str, str]], migrations: list[Migration]) 
 def not_current(pending: int, all: int) -> StoreBroken:
     """The store lacks *pending* of *all* migrations."""
     if pending == all:
-        return StoreBroken(
+        return NoStoreYet(
             "there is no store in this database yet",
             how="a command that writes makes it: runner run, or load; or runner db copy --to it",
         )
-    return StoreBroken(
+    return StoreOlder(
         f"the store is older than this program: it has {all - pending} of {all} migrations",
         how="a command that writes to the store brings it up to date: runner run",
     )

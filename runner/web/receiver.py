@@ -2,6 +2,7 @@
 
     POST /postback/ID?tag=…&sig=…   gzip body ─▶ inbox (synced) ─▶ 200
     GET  /postback/ID?tag=…&sig=…   a mere word that the task is done (pingback)
+    GET  /postback/probe?…          204: `runner doctor` asks whether the public URL leads here
     GET  /healthz                   200 while the store can be written
     GET  /metrics                   for near peers only (``_near``)
 
@@ -24,7 +25,7 @@ from aiohttp import web
 
 from runner.clock import Clock
 from runner.errors import RunnerError, WrongInput, reason_of
-from runner.postbacks import PATH, is_signed
+from runner.postbacks import PATH, PROBE, is_signed
 from runner.store.care import Watched
 from runner.store.inbox import Delivery
 from runner.store.pacing import SharedPacing
@@ -164,7 +165,15 @@ class Receiver:
         return await self._take(request, with_body=True)
 
     async def _pingback(self, request: web.Request) -> web.Response:
+        if self._is_probe(request):
+            self._spoke.add(id(request.protocol))
+            return web.Response(status=204)
         return await self._take(request, with_body=False)
+
+    def _is_probe(self, request: web.Request) -> bool:
+        """Whether it was us who asked, and nothing else is meant."""
+        signed = is_signed(self._secrets, PROBE, request.query.get("sig", ""))
+        return signed and request.query.get("tag") == request.match_info["id"] == PROBE
 
     async def _take(self, request: web.Request, *, with_body: bool) -> web.Response:
         self._spoke.add(id(request.protocol))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from runner import resources
-from runner.cli.tree import BY_NAME, TOPICS
+from runner.cli.catalogue import BY_NAME, TOPICS
 from runner.errors import Exit
 from tests.cli.calling import call
 from tests.reports.filling import filled

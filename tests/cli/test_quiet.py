@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
+from runner.cli.catalogue import BY_NAME
 from runner.cli.exit_codes import QUIET
-from runner.cli.tree import BY_NAME
 from runner.errors import Exit, Problem, RunnerError, WrongInput
 from tests.cli.calling import FakeApp, call, call_on_terminal
 from tests.reports.filling import accepted, filled, refused

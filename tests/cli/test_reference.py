@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli.catalogue import BY_NAME, COMMANDS, TOPICS
 from runner.cli.reference import REGENERATE, reference
-from runner.cli.tree import BY_NAME, COMMANDS, TOPICS
 from tests.support.commands import ROOT, environment
 
 PAGE = ROOT / "docs" / "commands.md"

@@ -6,8 +6,8 @@ import pytest
 
 from runner import logs
 from runner.app import StopSwitch
+from runner.cli.catalogue import BY_NAME
 from runner.cli.shared import shared_options
-from runner.cli.tree import BY_NAME
 from runner.errors import Exit
 from runner.settings import ApiKind
 from tests.cli.calling import FakeApp, call

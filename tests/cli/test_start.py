@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from runner.cli.catalogue import BY_NAME, COMMANDS
 from runner.cli.exit_codes import CRON, MEANING
-from runner.cli.tree import BY_NAME, COMMANDS
 from runner.errors import Exit
 from tests.cli.calling import call
 

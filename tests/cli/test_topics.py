@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
+from runner.cli.catalogue import BY_NAME, TOPICS
 from runner.cli.topics import text
-from runner.cli.tree import BY_NAME, TOPICS
 from runner.errors import Exit
 from runner.inputs.formats import SUFFIXES
 from runner.jobfile.findings import Findings

@@ -15,7 +15,7 @@ import pytest
 
 from runner.clock import SystemClock
 from runner.errors import WrongInput
-from runner.postbacks import signature
+from runner.postbacks import PostbackAddress, signature
 from runner.store.inbox import Delivery
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import StoreUnwritable
@@ -99,6 +99,19 @@ async def test_a_forged_postback_is_not_found_and_nothing_is_written(place: Plac
 async def test_the_previous_secret_still_opens(place: Place) -> None:
     """What was posted before the secret was changed is delivered days later."""
     assert await place.post(address(sig=signature(OLD, TAG))) == 200
+
+
+async def test_a_probe_is_answered_and_nothing_is_kept(place: Place) -> None:
+    """`runner doctor` asks whether the public URL leads here; no delivery looks like it."""
+    own = PostbackAddress("", SECRET).probe_url()
+    assert (await place.get(own))[0] == 204
+    assert (await place.get("/hooks" + own))[0] == 204
+    assert (await place.get(PostbackAddress("", OLD).probe_url()))[0] == 204
+    assert (await place.get(PostbackAddress("", "somebody else's").probe_url()))[0] == 404
+    assert (await place.get(own.replace("/probe?", "/0611-1?")))[0] == 404
+    assert await place.post(own) == 404
+    assert place.kept() == []
+    assert place.receiver.counts.accepted == 0
 
 
 async def test_the_path_of_a_proxy_may_stay_in_front(place: Place) -> None:

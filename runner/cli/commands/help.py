@@ -4,9 +4,10 @@ import sys
 
 import click
 
+from runner.cli.catalogue import BY_NAME, TOPICS
 from runner.cli.session import Session
 from runner.cli.terminal import fitted
-from runner.cli.tree import BY_NAME, TOPICS, did_you_mean, full_tree
+from runner.cli.tree import did_you_mean, full_tree
 from runner.cli.verbs import verb
 from runner.errors import Exit, WrongInput
 

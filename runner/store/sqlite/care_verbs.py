@@ -1,17 +1,26 @@
 """How the file fares, and whether the store went on elsewhere."""
 
 import sqlite3
+from typing import Final
 
 from runner.store.care import Health
 from runner.store.mark import Mark
 from runner.store.sqlite.connection import Connection
 from runner.store.sqlite.recovering import newest_batch
 
+_MOST_TOLD: Final = 3
+"""Places of damage that are named; one is enough to put the file aside."""
+
 
 def _health(db: sqlite3.Connection) -> Health:
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (size,) = db.execute("PRAGMA page_size").fetchone()
     return Health(bytes=pages * size)
+
+
+def _damage(db: sqlite3.Connection) -> list[str]:
+    found = [str(message) for (message,) in db.execute(f"PRAGMA quick_check({_MOST_TOLD})")]
+    return [] if found == ["ok"] else found
 
 
 def _moved_to(db: sqlite3.Connection) -> str | None:
@@ -38,6 +47,14 @@ class CareVerbs:
 
     async def health(self) -> Health:
         return await self._reader.read(_health)
+
+    async def damage(self) -> list[str]:
+        """What SQLite itself finds broken in the file, which is read whole; sound: nothing.
+
+        Raises:
+            StoreBroken: so much is broken that it cannot even be looked for.
+        """
+        return await self._reader.read(_damage)
 
     async def moved_to(self) -> str | None:
         return await self._reader.read(_moved_to)

@@ -33,6 +33,9 @@ _READERS_KIB: Final = 2048
 """Pages kept in memory. More helps neither claims nor bookings, and an engine has three connections
 while it exports."""
 
+SQLITE: Final = sqlite3.sqlite_version
+"""The version that is used: ``3.45.1``."""
+
 OLDEST_SQLITE: Final = (3, 37, 0)
 """STRICT tables."""
 

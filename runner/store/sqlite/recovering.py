@@ -31,18 +31,19 @@ _OWN: Final = "body_sha256 <> ''"
 """Batches that this state of the store posted, not those found again."""
 
 
-def check_host(db: sqlite3.Connection, host: str | None) -> None:
-    if host is None:
-        return
-    known = _get(db, "host")
-    if known is None:
-        _set(db, "host", host)
-    elif known != host:
+def look_at_host(db: sqlite3.Connection, host: str | None) -> None:
+    if host is not None and _get(db, "host") not in (None, host):
         raise WrongInput(
             "this store was made on another host",
             why="a copy that goes on beside the original would ask, and pay for, the same twice",
             how="see that nothing uses the other copy any more, then: runner db claim",
         )
+
+
+def check_host(db: sqlite3.Connection, host: str | None) -> None:
+    look_at_host(db, host)
+    if host is not None and _get(db, "host") is None:
+        _set(db, "host", host)
 
 
 def claim(db: sqlite3.Connection, host: str | None) -> str:

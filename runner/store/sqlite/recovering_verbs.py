@@ -26,6 +26,14 @@ class RecoveringVerbs:
         """
         await self._writer.write(recovering.check_host, host)
 
+    async def look_at_host(self, host: str | None) -> None:
+        """The same for who only looks: nothing is noted.
+
+        Raises:
+            WrongInput: it was used on another one.
+        """
+        await self._reader.read(recovering.look_at_host, host)
+
     async def claim(self, host: str | None) -> str:
         """Make this copy one of its own; returns its new install id. Its old tags stay known."""
         return await self._writer.write(recovering.claim, host)
