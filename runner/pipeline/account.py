@@ -31,6 +31,10 @@ log = structlog.get_logger()
 PROBE_EVERY_S: Final = 600.0
 """How often a paused account is asked whether it may go on (DESIGN.md §4)."""
 
+LOOK_AGAIN_S: Final = 15.0
+"""Between two questions for a balance that leaves no room: ``user_data`` allows six a minute, for
+all programs on the account together."""
+
 _SILENCE_CAP_S: Final = 60.0
 _STEP_S: Final = 1.0
 _DAY: Final = timedelta(days=1)
@@ -58,7 +62,7 @@ def heed(engine: Engine, trouble: ApiError) -> None:
             if signals.blocked is None:
                 log.warning("account.posting_paused", block=trouble.block, code=trouble.code)
             signals.blocked = trouble
-            signals.blocked_on = (engine.clock.now() - _CLOCKS_DIFFER).date()
+            signals.blocked_on = (_now(engine) - _CLOCKS_DIFFER).date()
         case CredentialsBlocked() | WrongAddress() | CallRejected():
             log.error("account.stopped", what=trouble.what, code=trouble.code)
             signals.stop(trouble)
@@ -105,6 +109,8 @@ async def check_account(engine: Engine) -> AccountData | None:
 
 
 async def _ask_account(engine: Engine) -> AccountData | None:
+    signals = engine.signals
+    bookings, signals.balance_asked_s = signals.bookings, engine.clock.monotonic()
     try:
         # Before the call: what is booked meanwhile then counts as spent, and never as still there.
         books = await engine.store.spent(account=engine.account)
@@ -117,10 +123,27 @@ async def _ask_account(engine: Engine) -> AccountData | None:
         return None
     heard(engine)
     engine.pacer.observe(data.calls_per_minute, None)
-    engine.signals.balance = Balance(
-        stated=data.balance_nanousd, charged=books.charged, out=books.out
+    signals.balance_of = bookings
+    signals.balance = Balance(
+        stated=data.balance_nanousd,
+        charged=books.charged,
+        newest_batch=books.newest_batch,
+        beside=books.beside,
     )
     return data
+
+
+async def look_again(engine: Engine) -> bool:
+    """Whether a balance that leaves no room may leave some by now, for answers were booked since.
+
+    What they freed is measured too small until the balance is asked for anew, which is done here.
+    """
+    signals = engine.signals
+    if signals.balance is None or signals.balance_of == signals.bookings:
+        return False
+    if engine.clock.monotonic() >= signals.balance_asked_s + LOOK_AGAIN_S:
+        await _ask_account(engine)
+    return True
 
 
 async def probe(engine: Engine) -> None:
@@ -129,7 +152,7 @@ async def probe(engine: Engine) -> None:
     Where a floor is kept the balance is asked for as often: other programs use the account, too.
     """
     while not engine.signals.stopping.is_set():
-        await engine.rest(min(PROBE_EVERY_S, _until_midnight_s(engine.clock.now())))
+        await engine.rest(min(PROBE_EVERY_S, _until_midnight_s(_now(engine))))
         if not engine.signals.stopping.is_set():
             await probe_once(engine)
 
@@ -142,9 +165,10 @@ async def probe_once(engine: Engine) -> None:
         if signals.floor_watched and await _ask_account(engine) is not None:
             # Somebody may have topped it up: what was short is looked at again.
             signals.bookings += 1
+            signals.balance_of = signals.bookings
         return
     capped = blocked.block is Block.DAILY_CAP
-    if capped and signals.blocked_on == engine.clock.now().date():
+    if capped and signals.blocked_on == _now(engine).date():
         return
     data = await _ask_account(engine)
     if data is None:
@@ -152,6 +176,11 @@ async def probe_once(engine: Engine) -> None:
     if capped or data.balance_nanousd is None or data.balance_nanousd > 0:
         log.info("account.posting_resumed")
         signals.blocked = signals.blocked_on = signals.withheld = None
+
+
+def _now(engine: Engine) -> datetime:
+    """The API's time as far as it is known: its day is what a daily limit goes by."""
+    return engine.api_now() or engine.clock.now()
 
 
 def _until_midnight_s(now: datetime) -> float:

@@ -99,6 +99,10 @@ class Signals:
     """How often answers were booked, each of which may have freed money."""
     balance: Balance | None = None
     """The account's balance as last asked for."""
+    balance_of: int = 0
+    """What ``bookings`` was when it was asked for."""
+    balance_asked_s: float = float("-inf")
+    """When somebody last asked for it, monotonic."""
     floor_watched: bool = False
     """Some run may post only while the balance stays above a floor: it is asked for anew."""
     debts: int = 0

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from runner.api.status import DUPLICATE, lookup
+from runner.pipeline.account import look_again
 from runner.pipeline.engine import Engine, Lane, Posting, Shortage
 from runner.rows import Batch
 from runner.store.values import AttemptOver, Idle, StoreUnwritable
@@ -108,6 +109,8 @@ class Turns(Generic[T]):
                 return intent
             idle.add(intent)
         short_of = next((each for each in _FREED_FIRST if each in idle), None)
+        if short_of is Idle.BALANCE and await look_again(self._engine):
+            return None
         if short_of is not None:
             shortages[run] = Shortage(short_of, bookings)
         return None

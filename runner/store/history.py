@@ -36,13 +36,15 @@ class FirstRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What this store's tasks have cost so far, and what of their advances is out, nano-dollars."""
+    """What this store's tasks have cost so far, nano-dollars, and up to where that was counted."""
 
     charged: int
-    out: int
-    """Advances of tasks that the API has taken and not answered yet."""
-    held: int = 0
+    held: int
     """Reserved or at risk: may still be charged, or come back."""
+    newest_batch: int
+    """0: there is none."""
+    beside: int
+    """Advances of tasks that the API took twice and has not answered yet."""
 
 
 class History(Protocol):

@@ -143,8 +143,11 @@ class Balance:
     """None: it does not say."""
     charged: int
     """Of all tasks of the account, in the end."""
-    out: int
-    """Advances of tasks not answered yet: *stated* is without them."""
+    newest_batch: int
+    """Of tasks in later batches *stated* knows nothing; of earlier ones it is without the advance,
+    or already less by the cost of one that ended and was not fetched yet."""
+    beside: int
+    """Advances of tasks that the API took twice, as far as they were known and not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,11 @@ from runner.pipeline.account import (
     probe_once,
     rest_until_heard,
 )
+from runner.pipeline.api_time import Heard
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.scenario import Scenario
-from tests.pipeline.scene import HOUR, MINUTE, Scene, staged
+from tests.pipeline.scene import HOUR, MINUTE, RESERVE, Scene, staged
 from tests.support.clock import START, ManualClock
 from tests.support.waiting import until
 
@@ -147,3 +148,42 @@ async def test_a_malformed_call_stops_the_engine(scene: Scene) -> None:
     heed(scene.engine, CallRejected("the API says 40503", code=40503))
     assert scene.engine.signals.stopping.is_set()
     assert scene.engine.signals.fatal is not None
+
+
+async def test_a_floor_holds_whatever_ended_before_the_balance_was_asked_for(scene: Scene) -> None:
+    """Yesterday's answers, not fetched yet, have given their advances back already."""
+    await scene.load(95)
+    await scene.poster.post_next()
+    data = await check_account(scene.engine)
+    assert data is not None
+    assert data.balance_nanousd is not None
+    floor = data.balance_nanousd - 5 * RESERVE
+    scene.limited(floor=floor)
+    await scene.load([f"Later, {n}?" for n in range(100)])
+    idle = 0
+    while idle < 20:
+        idle = 0 if await scene.poster.post_next() else idle + 1
+        assert scene.account.ledger.balance >= floor
+        await scene.fetch_due()
+        scene.clock.advance(timedelta(seconds=5))
+    # And what is really there is used, before anybody gives up.
+    assert scene.account.ledger.balance - floor < RESERVE
+    assert not scene.engine.signals.room(scene.run.id)
+
+
+async def test_the_day_of_a_limit_is_the_apis(scene: Scene) -> None:
+    """F56, F76: by a clock that is three hours ahead its midnight would be missed for a day."""
+    scene.clock.set_wall(START + 3 * HOUR)
+    scene.engine.signals.api_clock.see(
+        Heard(START, scene.clock.monotonic(), scene.clock.monotonic()), wall=START
+    )
+    heed(scene.engine, blocked(Block.DAILY_CAP, 40203))
+    left = MIDNIGHT - START
+    for passed in (left - 2 * HOUR, 2 * HOUR - MINUTE):
+        scene.clock.advance(passed)
+        await probe_once(scene.engine)
+        assert scene.engine.signals.blocked is not None
+    # Its time is known rather too early than too late.
+    scene.clock.advance(6 * MINUTE)
+    await probe_once(scene.engine)
+    assert scene.engine.signals.blocked is None

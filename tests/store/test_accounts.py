@@ -209,7 +209,12 @@ async def test_a_floor_is_that_of_the_account(two: Two) -> None:
 
     async def ceiling(account: int) -> Ceiling:
         spent = await store.spent(account=account)
-        balance = Balance(stated=3 * RESERVE, charged=spent.charged, out=spent.out)
+        balance = Balance(
+            stated=3 * RESERVE,
+            charged=spent.charged,
+            newest_batch=spent.newest_batch,
+            beside=spent.beside,
+        )
         return Ceiling(floor=0, balance=balance)
 
     of_agency, of_brand = await ceiling(two.agency), await ceiling(two.brand)
@@ -221,9 +226,9 @@ async def test_a_floor_is_that_of_the_account(two: Two) -> None:
     second = await two.of_brand().intend(ceiling=of_brand)
     assert isinstance(second, Batch)
     assert len(second.attempts) == 3
-    assert (await store.spent(account=two.brand)).out == 0
-    assert (await store.spent(account=two.agency)).out == 3 * RESERVE
-    assert (await store.spent()).out == 3 * RESERVE
+    assert (await store.spent(account=two.brand)).held == 3 * RESERVE
+    assert (await store.spent(account=two.agency)).held == 3 * RESERVE
+    assert (await store.spent()).held == 6 * RESERVE
 
 
 # --- collecting -----------------------------------------------------------------------------------

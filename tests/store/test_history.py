@@ -9,7 +9,7 @@ import pytest
 from runner.clock import to_ms
 from runner.rows import Batch
 from runner.store.values import Balance, Ceiling, Idle
-from tests.store.steps import ADVANCED, CLAUDE, RESERVE, Scene, accepted, answered, begin, row, rows
+from tests.store.steps import CLAUDE, RESERVE, Scene, accepted, answered, begin, row, rows
 
 DAY = timedelta(days=1)
 SEARCH = replace(CLAUDE, name="search", parameters={"web_search": True})
@@ -123,9 +123,14 @@ async def test_the_balance_is_left_above_its_floor_though_all_that_is_out_costs_
     await scene.load(rows(*[f"{n}?" for n in range(10)]))
     await scene.post(2)
     books = await scene.store.spent()
-    assert (books.charged, books.out) == (0, 2 * ADVANCED)
+    assert (books.charged, books.held, books.newest_batch) == (0, 2 * RESERVE, 1)
     # Stated after two advances had gone: with them there were 5 reserves above the floor.
-    balance = Balance(stated=100 + 3 * RESERVE, charged=books.charged, out=books.out)
+    balance = Balance(
+        stated=100 + 3 * RESERVE,
+        charged=books.charged,
+        newest_batch=books.newest_batch,
+        beside=books.beside,
+    )
     ceiling = Ceiling(floor=100, balance=balance)
     batch = await scene.intend(ceiling=ceiling)
     assert isinstance(batch, Batch)
@@ -133,10 +138,36 @@ async def test_the_balance_is_left_above_its_floor_though_all_that_is_out_costs_
     assert await scene.intend(ceiling=ceiling) is Idle.BALANCE
 
 
+def stating(balance: int | None) -> Balance:
+    """The balance of an account that was never used before."""
+    return Balance(stated=balance, charged=0, newest_batch=0, beside=0)
+
+
+async def test_what_ended_before_the_balance_was_stated_frees_nothing_twice(scene: Scene) -> None:
+    """Its advance had come back, and stands in the balance already."""
+    await scene.load(rows(*[f"{n}?" for n in range(10)]))
+    await scene.post(4)
+    books = await scene.store.spent()
+    # All four had ended, unfetched, and cost half a reserve each.
+    balance = Balance(
+        stated=3 * RESERVE,
+        charged=books.charged,
+        newest_batch=books.newest_batch,
+        beside=books.beside,
+    )
+    ceiling = Ceiling(floor=0, balance=balance)
+    await scene.book(*(answered(task, RESERVE // 2) for task in await scene.take()))
+    batch = await scene.intend(ceiling=ceiling)
+    assert isinstance(batch, Batch)
+    # Nobody knows that they had ended: their cost is taken off once more, until it is asked anew.
+    assert len(batch.attempts) == 1
+    assert await scene.intend(ceiling=ceiling) is Idle.BALANCE
+
+
 async def test_answers_cheaper_than_their_reserve_give_the_balance_back(scene: Scene) -> None:
     """A floor must not strand the rest of a run whose money has come back."""
     await scene.load(rows(*[f"{n}?" for n in range(10)]))
-    ceiling = Ceiling(floor=0, balance=Balance(stated=4 * RESERVE, charged=0, out=0))
+    ceiling = Ceiling(floor=0, balance=stating(4 * RESERVE))
     batch = await scene.intend(ceiling=ceiling)
     assert isinstance(batch, Batch)
     assert len(batch.attempts) == 4
@@ -148,7 +179,7 @@ async def test_answers_cheaper_than_their_reserve_give_the_balance_back(scene: S
     assert len(batch.attempts) == 2
 
 
-@pytest.mark.parametrize("balance", [None, Balance(stated=None, charged=0, out=0)])
+@pytest.mark.parametrize("balance", [None, stating(None)])
 async def test_nothing_is_posted_above_a_floor_that_nobody_can_measure(
     scene: Scene, balance: Balance | None
 ) -> None:

@@ -317,7 +317,9 @@ async def test_two_workers_never_get_the_same_task(shared: ServerPlace, clock: M
     "ceiling",
     [
         Ceiling(day=7 * RESERVE),
-        Ceiling(floor=RESERVE, balance=Balance(stated=8 * RESERVE, out=0, charged=0)),
+        Ceiling(
+            floor=RESERVE, balance=Balance(stated=8 * RESERVE, charged=0, newest_batch=0, beside=0)
+        ),
     ],
     ids=["day", "floor"],
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from runner.clock import to_ms
 from runner.store.postgres.connection import Db
+from runner.store.postgres.history import out
 from runner.store.values import Ceiling, Idle
 from runner.task import Gateway
 
@@ -71,10 +72,12 @@ def _spent_today(db: Db, run: int, now: datetime) -> int:
 
 
 def _above_floor(db: Db, account: int, ceiling: Ceiling) -> int:
-    """What is left of the account's balance once all that is out has cost what was reserved for it.
+    """What is left of the account's balance once all that is out has cost what was reserved for it;
+    rather too little than too much, until the balance is asked for again.
 
-    The stated balance is without the advances that were out then; they are part of the reserves
-    and charges of now, so they are added back first.
+    The stated balance is without the advances that were out then. Those that still are stand in the
+    reserves of now, too, so they are added back first. What was answered since had perhaps ended
+    before: its cost is taken off, whether or not it had gone by then.
     """
     db.execute("SELECT 1 FROM accounts WHERE id = %s FOR NO KEY UPDATE", (account,))
     balance, floor = ceiling.balance, ceiling.floor or 0
@@ -87,4 +90,4 @@ def _above_floor(db: Db, account: int, ceiling: Ceiling) -> int:
         """,
         (account,),
     ).fetchone()
-    return int(balance.stated + balance.out + balance.charged - gone - floor)
+    return int(balance.stated + out(db, account, balance) + balance.charged - gone - floor)

@@ -4,6 +4,7 @@ from typing import Final
 
 from runner.store.history import FirstRequest, Spent, TargetHistory
 from runner.store.postgres.connection import Db
+from runner.store.values import Balance
 from runner.task import Endpoint
 
 _PERCENT: Final = 95
@@ -103,33 +104,46 @@ def first_requests(db: Db, run: int, limit: int) -> list[FirstRequest]:
 
 
 def spent(db: Db, account: int | None = None) -> Spent:
-    of_account = {"account": account}
     charged, held = db.execute(
         """
         SELECT coalesce(sum(charged_nanousd), 0), coalesce(sum(held_nanousd), 0)
           FROM account_money
          WHERE %(account)s::bigint IS NULL OR account_id = %(account)s
         """,
-        of_account,
+        {"account": account},
     ).fetchone()
+    (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()
+    beside = _beside(db, account)
+    return Spent(charged=int(charged), held=int(held), newest_batch=newest, beside=beside)
+
+
+def out(db: Db, account: int, balance: Balance) -> int:
+    """Advances that were out when *balance* was asked for and still are, nano-dollars.
+
+    Of one that is not out any more nobody can tell whether its cost had gone off by then.
+    """
     # The words of the index's own condition, so that only open attempts are looked at.
-    (out,) = db.execute(
+    (advances,) = db.execute(
         """
         SELECT coalesce(sum(a.advanced_nanousd), 0)
           FROM attempts a JOIN batches b ON b.id = a.batch_id
          WHERE a.state IN ('posting', 'posted', 'unknown')
-           AND (%(account)s::bigint IS NULL OR b.account_id = %(account)s)
+           AND a.batch_id <= %s AND b.account_id = %s
         """,
-        of_account,
+        (balance.newest_batch, account),
     ).fetchone()
-    (beside,) = db.execute(
+    return int(advances) + min(balance.beside, _beside(db, account))
+
+
+def _beside(db: Db, account: int | None) -> int:
+    (advances,) = db.execute(
         """
         SELECT coalesce(sum(advanced_nanousd), 0) FROM extra_charges
          WHERE state = 'posted' AND (%(account)s::bigint IS NULL OR account_id = %(account)s)
         """,
-        of_account,
+        {"account": account},
     ).fetchone()
-    return Spent(charged=int(charged), out=int(out + beside), held=int(held))
+    return int(advances)
 
 
 def spent_on(db: Db, job: str, day: int) -> int:

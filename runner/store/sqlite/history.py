@@ -4,6 +4,7 @@ import sqlite3
 from typing import Final
 
 from runner.store.history import FirstRequest, Spent, TargetHistory
+from runner.store.values import Balance
 from runner.task import Endpoint
 
 _PERCENT: Final = 95
@@ -102,33 +103,46 @@ def first_requests(db: sqlite3.Connection, run: int, limit: int) -> list[FirstRe
 
 
 def spent(db: sqlite3.Connection, account: int | None = None) -> Spent:
-    of_account = {"account": account}
     charged, held = db.execute(
         """
         SELECT coalesce(sum(charged_nanousd), 0), coalesce(sum(held_nanousd), 0)
           FROM account_money
          WHERE :account IS NULL OR account_id = :account
         """,
-        of_account,
+        {"account": account},
     ).fetchone()
+    (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()
+    beside = _beside(db, account)
+    return Spent(charged=charged, held=held, newest_batch=newest, beside=beside)
+
+
+def out(db: sqlite3.Connection, account: int, balance: Balance) -> int:
+    """Advances that were out when *balance* was asked for and still are, nano-dollars.
+
+    Of one that is not out any more nobody can tell whether its cost had gone off by then.
+    """
     # The words of the index's own condition, so that only open attempts are looked at.
-    (out,) = db.execute(
+    (advances,) = db.execute(
         """
         SELECT coalesce(sum(a.advanced_nanousd), 0)
           FROM attempts a CROSS JOIN batches b ON b.id = a.batch_id
          WHERE a.state IN ('posting', 'posted', 'unknown')
-           AND (:account IS NULL OR b.account_id = :account)
+           AND a.batch_id <= ? AND b.account_id = ?
         """,
-        of_account,
+        (balance.newest_batch, account),
     ).fetchone()
-    (beside,) = db.execute(
+    return int(advances) + min(balance.beside, _beside(db, account))
+
+
+def _beside(db: sqlite3.Connection, account: int | None) -> int:
+    (advances,) = db.execute(
         """
         SELECT coalesce(sum(advanced_nanousd), 0) FROM extra_charges
          WHERE state = 'posted' AND (:account IS NULL OR account_id = :account)
         """,
-        of_account,
+        {"account": account},
     ).fetchone()
-    return Spent(charged=charged, out=out + beside, held=held)
+    return int(advances)
 
 
 def spent_on(db: sqlite3.Connection, job: str, day: int) -> int:
