@@ -13,9 +13,13 @@ from difflib import get_close_matches
 from typing import Final
 
 from runner.api.wire import Model
+from runner.task import Provider
 
 _ALIAS: Final = re.compile(r"-(?:latest|0)$")
 """How Claude's base names end: claude-opus-4-0, claude-3-7-sonnet-latest."""
+
+_NAMED_FOR_IT: Final = re.compile(r"o[1-9]|gpt-([5-9]|[1-9][0-9])")
+"""ChatGPT's models that reason, as far as their names have ever told."""
 
 _DATED: Final = re.compile(r"(.+?)-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{3,4})")
 """A name and its version: a day, with dashes or without, or a number."""
@@ -49,3 +53,18 @@ def says_who_reasons(models: Sequence[Model]) -> bool:
     """
     said = [model.reasoning for model in models if model.reasoning is not None]
     return bool(said) and not (len(said) > 1 and all(said))
+
+
+def always_reasons(provider: Provider, name: str, models: Sequence[Model]) -> bool:
+    """Whether *name* reasons though nobody asks it to, which may cost well over the advance.
+
+    Of ChatGPT it is a property of the model, and Gemini's Pro models have it forced on (API.md §2);
+    Claude's reason when they are told to. Where *models* does not tell, the name is gone by.
+    """
+    model = listed_as(name, models)
+    if provider is Provider.CHAT_GPT:
+        if model is not None and model.reasoning is not None and says_who_reasons(models):
+            return model.reasoning
+        return _NAMED_FOR_IT.match(name) is not None
+    forced = provider is Provider.GEMINI and "-pro" in name
+    return forced and (model is None or model.reasoning is not False)

@@ -33,7 +33,7 @@ async def dry_run(
                 key_columns=run.key_columns,
                 skip_bad=options.skip_bad and copy.folder / "rejects",
             )
-            run = await begin_run(store, job, run, clock)
+            run = await begin_run(store, job, run, settings, clock)
             report = await load(
                 store, for_run(job, run), run, source, clock=clock, limit=options.limit
             )

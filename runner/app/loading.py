@@ -82,7 +82,7 @@ async def queue(
                 where=settings.store_name,
                 how="start the same command again when it is done",
             ) from None
-        run = await begin_run(store, job, planned, clock)
+        run = await begin_run(store, job, planned, settings, clock)
         report = None
         if source is not None:
             report = await load(

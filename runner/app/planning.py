@@ -129,7 +129,7 @@ async def plan_job(
                 # What is left out is told, and written by the start that does leave it out.
                 skip_bad=options.skip_bad and copy.folder / "rejects",
             )
-            run = await begin_run(store, job, run, clock)
+            run = await begin_run(store, job, run, settings, clock)
             as_run = for_run(job, run)
             report = await load(store, as_run, run, source, clock=clock, limit=options.limit)
             formula = report.formula if options.limit is None else ""

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Final
 
 from runner import parameters
+from runner.api.models import always_reasons
+from runner.api.wire import Model
 from runner.app.accounts import check_accounts
+from runner.app.asking import kept_models
 from runner.app.values import RunOptions
 from runner.clock import Clock
 from runner.errors import WrongInput
@@ -26,18 +29,26 @@ def least_price(method: Method) -> int:
     return BASE_PRICE_LIVE if method is Method.LIVE else ADVANCE + BASE_PRICE_STANDARD
 
 
-def reserve_of(target: Target, *, columns: Sequence[str] = (), assumed: int | None = None) -> int:
+def reserve_of(
+    target: Target,
+    *,
+    columns: Sequence[str] = (),
+    assumed: int | None = None,
+    models: Sequence[Model] = (),
+) -> int:
     """The least that is set aside for one attempt, in nano-dollars: the advance is no ceiling.
 
-    *columns* override request fields row by row; *assumed* is what the job says an answer costs.
-    The store sets aside more where answers of this kind have cost more.
+    *columns* override request fields row by row; *assumed* is what the job says an answer costs;
+    *models* are those of the provider, as far as they are known. The store sets aside more where
+    answers of this kind have cost more.
     """
-    method = target.endpoint.method
+    endpoint = target.endpoint
     if assumed is None:
+        reasons = always_reasons(endpoint.provider, target.model, models)
         asked = (target.parameters, dict.fromkeys(columns, True))
-        dear = method is Method.LIVE or any(map(parameters.expensive, asked))
-        assumed = ASSUME_EXPENSIVE if dear else 0
-    return max(least_price(method), assumed)
+        dear = any(parameters.expensive(each, reasoning_model=reasons) for each in asked)
+        assumed = ASSUME_EXPENSIVE if dear or endpoint.method is Method.LIVE else 0
+    return max(least_price(endpoint.method), assumed)
 
 
 def ceiling_of(job: Job) -> Ceiling:
@@ -85,12 +96,16 @@ async def plan_run(
     )
 
 
-async def begin_run(store: TaskStore, job: Job, planned: Run, clock: Clock) -> Run:
+async def begin_run(
+    store: TaskStore, job: Job, planned: Run, settings: Settings, clock: Clock
+) -> Run:
     """Make *planned* if it is not there yet; bring its targets up to date.
 
     Raises:
         WrongInput: a target of that name asks another API now.
     """
+    lists = kept_models(settings=settings, clock=clock)
+    models = {provider: each.models for provider, each in lists.items()}
     return await store.begin_run(
         job=planned.job,
         key=planned.key,
@@ -100,7 +115,12 @@ async def begin_run(store: TaskStore, job: Job, planned: Run, clock: Clock) -> R
         targets=[
             (
                 target,
-                reserve_of(target, columns=job.input.parameters, assumed=job.assume_nanousd),
+                reserve_of(
+                    target,
+                    columns=job.input.parameters,
+                    assumed=job.assume_nanousd,
+                    models=models.get(target.endpoint.provider, ()),
+                ),
             )
             for target in job.targets
         ],

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from runner.api.wire import Model
 from runner.app import RunOptions, retry_run
 from runner.app.starting import ASSUME_EXPENSIVE, ceiling_of, reserve_of
 from runner.errors import Exit, WrongInput
+from runner.jobfile import load_job
 from runner.lifecycle import State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
 from runner.simulator.faults import Fault
@@ -141,6 +143,49 @@ async def test_the_reserve_is_the_advance_or_what_searching_may_cost() -> None:
     )
     assert reserve_of(plain) == ADVANCE + BASE_PRICE_STANDARD
     assert reserve_of(search) == ASSUME_EXPENSIVE
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "told", "dear"),
+    [
+        # The list tells them apart.
+        (Provider.CHAT_GPT, "o3-mini", {"o3-mini": True, "gpt-4o": False}, True),
+        (Provider.CHAT_GPT, "gpt-4o", {"o3-mini": True, "gpt-4o": False}, False),
+        (Provider.CHAT_GPT, "o9", {"o9": False, "gpt-4o": True}, False),
+        (Provider.GEMINI, "gemini-1.5-pro", {"gemini-1.5-pro": False}, False),
+        # It was seen to call every model a reasoning one, and may not be there at all.
+        (Provider.CHAT_GPT, "gpt-4o", {"o3-mini": True, "gpt-4o": True}, False),
+        (Provider.CHAT_GPT, "o3-mini", {"o3-mini": True, "gpt-4o": True}, True),
+        (Provider.CHAT_GPT, "gpt-5-mini", {}, True),
+        (Provider.CHAT_GPT, "gpt-4.1", {}, False),
+        (Provider.GEMINI, "gemini-2.5-pro", {}, True),
+        (Provider.GEMINI, "gemini-2.5-flash", {}, False),
+        # Claude's can reason, and do when they are told to.
+        (Provider.CLAUDE, "claude-opus-4-0", {"claude-opus-4-0": True}, False),
+    ],
+)
+def test_what_reasons_unasked_may_cost_as_much_as_what_is_asked_to(
+    provider: Provider, model: str, told: dict[str, bool], dear: bool
+) -> None:
+    """ChatGPT's have no such field, and Gemini's Pro models have it forced on (API.md §2)."""
+    target = Target(name="a", endpoint=Endpoint(provider=provider), model=model)
+    models = [
+        Model(name=name, reasoning=reasons, web_search=None, standard=True)
+        for name, reasons in told.items()
+    ]
+    least = ADVANCE + BASE_PRICE_STANDARD
+    assert reserve_of(target, models=models) == (ASSUME_EXPENSIVE if dear else least)
+    assert reserve_of(target, models=models, assumed=least) == least
+
+
+async def test_a_run_reserves_by_the_list_that_its_start_has_asked_for(place: Place) -> None:
+    """The first night has no history to reserve by."""
+    job = place.job(1, providers=["gemini"])
+    text = (place.folder / "sky.toml").read_text("utf-8")
+    (place.folder / "sky.toml").write_text(text.replace("gemini-2.5-flash", "gemini-2.5-pro"))
+    job = load_job(str(place.folder / "sky.toml"), workspace=place.folder)
+    await place.start(job, RunOptions(export=False, wait_s=0, trust_docs=True))
+    assert place.sql("SELECT reserve_nanousd FROM targets") == [(ASSUME_EXPENSIVE,)]
 
 
 async def test_the_limits_of_a_job_become_the_ceiling_of_its_run(place: Place) -> None:
