@@ -47,7 +47,8 @@ class Reason(StrEnum):
     REMOTE = "remote"
     """The API took the task and reported a failure."""
     TIMED_OUT = "timed_out"
-    """The API reported a failure at or past its 72 hours; the advance comes back."""
+    """The same, with a code worth another try and seen at or past its 72 hours: if it ran into
+    them, the advance comes back."""
     ANSWER_LOST = "answer_lost"
     """A Live answer was lost on the way; it may have been charged."""
     WRITTEN_OFF = "written_off"

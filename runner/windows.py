@@ -83,9 +83,10 @@ def overdue(posted_at: datetime, now: datetime) -> bool:
     return now - posted_at > COMPLETION_WINDOW
 
 
-def is_timeout(posted_at: datetime, failed_at: datetime) -> bool:
-    """Whether a failure that the API reported is that of its 72 hours."""
-    return failed_at - posted_at >= COMPLETION_WINDOW - CLOCK_TOLERANCE
+def may_be_timeout(posted_at: datetime, seen_at: datetime) -> bool:
+    """Whether a failure that was first seen then may be that of the 72 hours: the API does not say
+    when it happened, so it may be days old as well."""
+    return seen_at - posted_at >= COMPLETION_WINDOW - CLOCK_TOLERANCE
 
 
 def collection_age_level(posted_at: datetime, now: datetime) -> Level:

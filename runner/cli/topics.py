@@ -268,8 +268,10 @@ A task is one prompt for one target in one run, and is always in one of these st
 Reasons of a failure, as exports and `runner errors` name them:
 
     refused           the API will not take it as it stands; nothing was charged
-    remote            the API took it and reported a failure, and no try was left
-    timed_out         the API reported the failure after its 72 hours; the advance comes back
+    remote            the API took it and reported a failure that is not tried again by itself,
+                      or no try was left
+    timed_out         no try was left, and the last failure was first seen after its 72 hours;
+                      if it ran into them, the advance comes back
     answer_lost       an answer was lost on its way, and may have been charged
     written_off       a person gave it up while it was quarantined
     poison            the process died three times while it was sending this task alone

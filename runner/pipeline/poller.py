@@ -40,7 +40,7 @@ from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, Resul
 from runner.store.planning import Kind
 from runner.store.values import StoreUnwritable
 from runner.windows import (
-    is_timeout,
+    may_be_timeout,
     near_window_end,
     overdue,
     result_lost,
@@ -316,9 +316,11 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
     known = engine.api_now() is not None
     match fetched:
         case TaskFailed(code=code, message=message, raw=raw, cost_nanousd=cost):
-            timed_out = is_timeout(posted_at, now)
+            # The API tells neither when it failed nor which code its 72 hours end with (API.md §5):
+            # it may have failed, and been billed, days ago. Age alone is no reason to pay again.
+            timed_out = fetched.retryable and may_be_timeout(posted_at, now)
             # A last try is one after which the policy allows no other.
-            again = (fetched.retryable or timed_out) and task.tries + 1 < task.allowed_tries
+            again = fetched.retryable and task.tries + 1 < task.allowed_tries
             return RemotelyFailed(
                 task=task.task,
                 attempt=task.attempt,

@@ -2,7 +2,7 @@
 
     failed ─ refused ........ correct it, then retry --error CODE
            ─ remote ......... by the API's code: retry, or correct it first
-           ─ timed_out ...... retry; the advance comes back
+           ─ timed_out ...... retry; the advance may come back
            ─ answer_lost, written_off ... retry --pay-again
     expired ................. retry --pay-again
     quarantined ............. held: perhaps the API has it; a person decides with resolve
@@ -125,7 +125,7 @@ _BY_CODE: Final = {
 
 _BY_REASON: Final[dict[Reason, tuple[str, _Row]]] = {
     Reason.TIMED_OUT: (
-        "not answered within the API's 72 hours; the advance comes back",
+        "failed, first seen after its 72 hours; if it ran into them, the advance comes back",
         _AGAIN,
     ),
     Reason.ANSWER_LOST: (

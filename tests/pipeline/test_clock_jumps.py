@@ -261,11 +261,18 @@ def is_late(scene: Scene, task: Posted) -> bool:
 
 
 @pytest.mark.parametrize("by", [DAY, MONTH, -DAY, -MONTH])
+@pytest.mark.parametrize(("code", "retryable"), [(40103, True), (40501, False)])
 async def test_a_failure_is_no_timeout_because_our_clock_says_so(
-    tmp_path: Path, clock: ManualClock, theirs: ManualClock, by: timedelta
+    tmp_path: Path,
+    clock: ManualClock,
+    theirs: ManualClock,
+    by: timedelta,
+    code: int,
+    retryable: bool,
 ) -> None:
-    """A failure at 72 hours is tried again by itself, another may not be: that is money."""
-    failed = TaskFailed(code=40501, message="no", retryable=False, cost_nanousd=None, raw=b"{}")
+    """The reason is what a person reads; whether it is tried again, at a charge, is never a matter
+    of time."""
+    failed = TaskFailed(code=code, message="no", retryable=retryable, cost_nanousd=None, raw=b"{}")
     async with apart(tmp_path, clock, theirs, lasts=50 * HOUR) as scene:
         assert await check_account(scene.engine) is not None
         await posted(scene, 1)
@@ -278,8 +285,9 @@ async def test_a_failure_is_no_timeout_because_our_clock_says_so(
         late = ending_of(scene.engine, task, failed, clock.now())
         assert isinstance(early, RemotelyFailed)
         assert isinstance(late, RemotelyFailed)
-        assert (early.reason, late.reason) == (Reason.REMOTE, Reason.TIMED_OUT)
-        assert early.again_at is None
+        assert early.reason is Reason.REMOTE
+        assert late.reason is (Reason.TIMED_OUT if retryable else Reason.REMOTE)
+        assert (early.again_at is not None) == (late.again_at is not None) == retryable
 
 
 @pytest.mark.parametrize("restarted", [False, True])
