@@ -78,11 +78,6 @@ def next_poll(
     return chosen
 
 
-def overdue(posted_at: datetime, now: datetime) -> bool:
-    """Whether the API should have finished the task. That alone is no reason to post it again."""
-    return now - posted_at > COMPLETION_WINDOW
-
-
 def may_be_timeout(posted_at: datetime, seen_at: datetime) -> bool:
     """Whether a failure that was first seen then may be that of the 72 hours: the API does not say
     when it happened, so it may be days old as well."""

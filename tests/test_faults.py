@@ -278,7 +278,7 @@ SHOWN: Final[dict[int, tuple[str, str, str]]] = {
     61: (
         "codes nobody knows",
         "pipeline/test_poller.py",
-        "test_a_code_that_nobody_knows_is_waited_out_for_72_hours",
+        "test_a_code_that_nobody_knows_ends_no_task_within_its_30_days",
     ),
     62: (
         "tasks missing or reordered in a reply",

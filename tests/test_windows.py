@@ -21,7 +21,6 @@ from runner.windows import (
     may_be_timeout,
     near_window_end,
     next_poll,
-    overdue,
     result_lost,
 )
 
@@ -124,7 +123,6 @@ def test_levels_only_ever_rise_with_age(one: timedelta, other: timedelta) -> Non
     """A status that calms down by itself would hide a loss."""
     earlier, later = (POSTED + age for age in sorted((one, other)))
     assert collection_age_level(POSTED, earlier) <= collection_age_level(POSTED, later)
-    assert overdue(POSTED, earlier) <= overdue(POSTED, later)
     assert may_be_timeout(POSTED, earlier) <= may_be_timeout(POSTED, later)
     assert near_window_end(POSTED, earlier) <= near_window_end(POSTED, later)
 
@@ -135,12 +133,6 @@ def test_a_result_is_lost_exactly_when_its_level_is_closed(age: timedelta) -> No
     now = POSTED + age
     assert result_lost(POSTED, now) == (collection_age_level(POSTED, now) is Level.CLOSED)
     assert result_lost(POSTED, now) == (age >= RESULT_WINDOW)
-
-
-def test_a_task_is_overdue_only_after_its_72_hours() -> None:
-    """At exactly 72 h the API may still be about to answer."""
-    assert not overdue(POSTED, POSTED + COMPLETION_WINDOW)
-    assert overdue(POSTED, POSTED + COMPLETION_WINDOW + TICK)
 
 
 @pytest.mark.parametrize(

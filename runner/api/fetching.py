@@ -96,7 +96,7 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unclear:
-    """A code that says nothing we know of. Keep asking; past 72 h it counts as a failure."""
+    """A code that says nothing we know of: no answer, no failure. Keep asking."""
 
     code: int
     message: str

@@ -115,6 +115,8 @@ class Signals:
     """The last call that brought no reply; None after one that did."""
     silent_since: float | None = None
     """Since when (monotonic seconds) no call has brought one."""
+    unclear_codes: set[int] = field(default_factory=set)
+    """Codes that mean nothing to us and were told of in this start."""
     calls: int = 0
     """Calls made in this start."""
     in_flight: int = 0

@@ -26,6 +26,7 @@ from runner.api.fetching import (
     Unclear,
     Withheld,
 )
+from runner.api.status import lookup
 from runner.backoff import FIRST_POLL, full_jitter, poll_interval
 from runner.failpoints import Point, hit
 from runner.lifecycle import Reason
@@ -42,7 +43,6 @@ from runner.store.values import StoreUnwritable
 from runner.windows import (
     may_be_timeout,
     near_window_end,
-    overdue,
     result_lost,
 )
 
@@ -232,6 +232,8 @@ async def fetch(engine: Engine, task: Posted) -> Ending:
     hit(Point.ANSWER_CAME)
     heard(engine)
     _learn(engine, task, fetched)
+    if isinstance(fetched, Unclear):
+        _tell_once(engine, task, fetched)
     return ending_of(engine, task, fetched, engine.clock.now())
 
 
@@ -256,6 +258,20 @@ def _learn(engine: Engine, task: Posted, fetched: Fetched) -> None:
             claimed_at=task.claimed_at,
         ):
             planner.trust.note_missed()
+
+
+def _tell_once(engine: Engine, task: Posted, unclear: Unclear) -> None:
+    """Log a code that says nothing, with the first task that it was said of."""
+    code = unclear.code
+    if code not in engine.signals.unclear_codes:
+        engine.signals.unclear_codes.add(code)
+        log.warning(
+            "poller.code_unknown",
+            code=code,
+            message=unclear.message,
+            task=task.task,
+            how=lookup(code).advice,
+        )
 
 
 def _kind(task: Posted) -> Kind:
@@ -331,26 +347,22 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 again_at=now + _retry_wait(engine, task) if again else None,
                 cost=cost,
             )
-        case Unclear(code=code, message=message, raw=raw) if known and overdue(posted_at, now):
-            return RemotelyFailed(
-                task=task.task,
-                attempt=task.attempt,
-                code=code,
-                message=message,
-                reason=Reason.TIMED_OUT,
-                reply=packed(raw),
-                again_at=None,
-                cost=None,
-            )
         case Expired(code=code, message=message):
             return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
         case Withheld():
             return _withheld(engine, task, fetched, now)
-        case Gone(code=code) if known and result_lost(posted_at, now):
+        case Gone(code=code) | Unclear(code=code) if known and result_lost(posted_at, now):
             message = f"not answered within 30 days; the last ask by id brought {code}"
-            return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
+            return ResultGone(
+                task=task.task,
+                attempt=task.attempt,
+                code=code,
+                message=message,
+                reply=_kept(fetched),
+            )
         case Running() | Gone() | Unclear():
-            # What the API says is running has not expired, however old it is.
+            # What the API says is running has not expired, however old it is. A code that nobody
+            # knows may be a word of one moment: the answer may be there all the while, and paid.
             return StillRunning(
                 task=task.task,
                 attempt=task.attempt,
@@ -361,7 +373,13 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                     list_trusted=engine.signals.list_trusted or task.postback,
                     curve=engine.planner.curve(_kind(task)),
                 ),
+                reply=_kept(fetched),
             )
+
+
+def _kept(fetched: Fetched) -> bytes | None:
+    """What is kept of a reply that ends nothing: a later version may know its code."""
+    return packed(fetched.raw) if isinstance(fetched, Unclear) else None
 
 
 def _answered(task: Posted, fetched: Finished) -> Answered:

@@ -76,6 +76,8 @@ class ResultGone:
     attempt: int
     code: int | None
     message: str
+    reply: bytes | None = None
+    """As in ``StillRunning``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ class StillRunning:
     attempt: int
     ask_again_at: datetime
     reply: bytes | None = None
-    """A reply that could not be read, zlib-compressed: kept until a better one comes."""
+    """A reply that could not be read, or with a code that nobody knows, zlib-compressed: kept until
+    a better one comes."""
 
 
 Ending = Answered | RemotelyFailed | ResultGone | StillRunning

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+import structlog
 
 from runner.api.errors import MoneyBlocked, Unreachable
 from runner.api.fetching import Finished, Gone, Running, Unclear
@@ -26,7 +27,7 @@ from runner.pipeline.poller import (
     poll,
 )
 from runner.pipeline.ready import ask_list
-from runner.pipeline.writer import write
+from runner.pipeline.writer import store_group, write
 from runner.simulator import scenario as simulated
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
@@ -36,6 +37,7 @@ from runner.simulator.server import serve
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.values import RetryFilter
 from runner.task import RemoteId
+from tests.api.adversary import Adversary, facing
 from tests.api.loopback import http, serving
 from tests.api.replies import entry, envelope
 from tests.pipeline.scene import (
@@ -231,15 +233,83 @@ async def test_a_task_that_the_api_says_is_running_never_expires(scene: Scene) -
         assert ending.ask_again_at <= scene.clock.now() + 6 * HOUR
 
 
-async def test_a_code_that_nobody_knows_is_waited_out_for_72_hours(scene: Scene) -> None:
-    """F61: it may be a new way to say "running"; later it may as well be a new way to fail."""
+UNCLEAR = Unclear(code=50305, message="A new word.", raw=b'{"as":"it came"}')
+
+
+async def test_a_code_that_nobody_knows_ends_no_task_within_its_30_days(scene: Scene) -> None:
+    """F61: it may be a new way to say "running", "failed" or "not now"; what it says is asked for
+    again, and what it came with is kept, until no answer can be there any more."""
     task = await one_posted(scene)
-    unclear = Unclear(code=49999, message="A new word.", raw=b"{}")
-    early = told(scene, task, unclear, 72 * HOUR - 10 * MINUTE)
-    late = told(scene, task, unclear, 72 * HOUR + 10 * MINUTE)
-    assert isinstance(early, StillRunning)
-    assert isinstance(late, RemotelyFailed)
-    assert (late.reason, late.again_at) == (Reason.TIMED_OUT, None)
+    for age in (HOUR, 72 * HOUR - 10 * MINUTE, 72 * HOUR + 10 * MINUTE, 4 * DAY, 29 * DAY):
+        early = told(scene, task, UNCLEAR, age)
+        assert isinstance(early, StillRunning)
+        assert early.ask_again_at <= scene.clock.now() + 6 * HOUR
+        assert zlib.decompress(early.reply or b"") == UNCLEAR.raw
+    late = told(scene, task, UNCLEAR, 30 * DAY + HOUR)
+    assert isinstance(late, ResultGone)
+    assert (late.code, zlib.decompress(late.reply or b"")) == (50305, UNCLEAR.raw)
+
+
+async def test_answers_that_a_strange_moment_of_the_api_hid_are_collected_after_it(
+    scene: Scene,
+) -> None:
+    """F61: they were paid for, and asked for on the fourth day only. Taken for failed, a plain
+    `retry` would pay for them once more."""
+    await scene.load(2)
+    await scene.poster.post_next()
+    scene.clock.advance(4 * DAY)
+    endings = [
+        ending_of(scene.engine, task, UNCLEAR, scene.clock.now())
+        for task in await claim(scene.engine, 10)
+    ]
+    await store_group(scene.engine, endings)
+    assert await scene.states() == {State.POSTED: 2}
+    every = RetryFilter(pay_again=True)
+    assert await scene.store.retry(scene.run.id, every, now=scene.clock.now(), dry=True) == 0
+    assert {zlib.decompress(raw) for (raw,) in scene.sql("SELECT raw FROM replies")} == {
+        UNCLEAR.raw
+    }
+    scene.clock.advance(6 * HOUR)
+    await scene.fetch_due()
+    assert await scene.states() == {State.COMPLETED: 2}
+    assert len(scene.created()) == 2
+
+
+async def test_72_hours_that_end_with_a_code_that_nobody_knows_are_waited_out(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """F66: that the task has failed cannot be seen from it. It is asked for until nothing can be
+    there any more, and then only the word to pay again asks it anew."""
+    async with staged(tmp_path, clock, stuck_rate=1.0, timeout_code=49999) as scene:
+        await scene.load(1)
+        await scene.poster.post_next()
+        for _ in range(29):
+            clock.advance(DAY)
+            await scene.fetch_due()
+            assert await scene.states() == {State.POSTED: 1}
+        clock.advance(2 * DAY)
+        await scene.fetch_due()
+        assert await scene.states() == {State.EXPIRED: 1}
+        assert await scene.poster.post_next() is None
+        run, now = scene.run.id, clock.now()
+        assert await scene.store.retry(run, RetryFilter(), now=now, dry=True) == 0
+        assert await scene.store.retry(run, RetryFilter(pay_again=True), now=now, dry=True) == 1
+
+
+async def test_a_code_that_nobody_knows_is_told_once(tmp_path: Path, clock: ManualClock) -> None:
+    """Somebody has to hear that a newer runner is needed; a line for each task helps nobody."""
+    reply = envelope(entry(None, 49999, id="%s"))
+    adversary = Adversary(on_get=lambda task_id, _: reply.replace(b"%s", task_id.encode()))
+    async with facing(adversary, tmp_path, clock) as scene:
+        await scene.load(3)
+        await scene.poster.post_next()
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(2):
+                clock.advance(DAY)
+                await scene.fetch_due()
+        assert await scene.states() == {State.POSTED: 3}
+    told = [line for line in lines if line["event"] == "poller.code_unknown"]
+    assert [(line["code"], line["log_level"]) for line in told] == [(49999, "warning")]
 
 
 async def test_withheld_answers_come_after_a_top_up(scene: Scene) -> None:

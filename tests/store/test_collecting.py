@@ -302,6 +302,20 @@ async def test_an_expired_result_is_charged_as_far_as_it_is_known(scene: Scene) 
     assert ADVANCED == ADVANCE + BASE_PRICE_STANDARD
 
 
+async def test_a_reply_that_nobody_understood_is_kept_until_a_better_one_comes(
+    scene: Scene,
+) -> None:
+    """A later version may read it (F61), though it was the last that came."""
+    await posted(scene, 2)
+    first, second = await scene.take()
+    running = still_running(first, scene.clock.now() + HOUR)
+    strange = b"strange"
+    await scene.book(replace(running, reply=strange), replace(gone(second), reply=strange))
+    assert [await scene.store.reply(each.task, 1) for each in (first, second)] == [strange] * 2
+    await scene.book(answered(first, reply=b"the reply"))
+    assert await scene.store.reply(first.task, 1) == b"the reply"
+
+
 async def test_what_is_booked_twice_or_late_changes_nothing(scene: Scene) -> None:
     """Asking is free, so an answer may come twice: from two fetchers, or after a retry."""
     await scene.load(numbered(2))

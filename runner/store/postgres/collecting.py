@@ -416,3 +416,4 @@ def _expire(db: Db, gone: Sequence[ResultGone], moment: int) -> None:
         """,
         ((e.code, e.message, moment, Evidence.COMPUTED, e.task, e.attempt) for e in gone),
     )
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in gone if e.reply is not None))

@@ -385,3 +385,4 @@ def _expire(db: sqlite3.Connection, gone: Sequence[ResultGone], moment: int) -> 
         """,
         ((e.code, e.message, moment, Evidence.COMPUTED, e.task, e.attempt) for e in gone),
     )
+    keep_replies(db, ((e.task, e.attempt, e.reply) for e in gone if e.reply is not None))
