@@ -9,12 +9,11 @@ Two clean listings, settle / 3 apart, prove an attempt absent. The rules: DESIGN
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Final
 
 from runner.api.wire import Listed
-from runner.store.reconciling import Doubt
+from runner.store.reconciling import Doubt, Known
 from runner.windows import COMPLETION_WINDOW
 
 GIVE_UP_S: Final = COMPLETION_WINDOW.total_seconds()
@@ -39,10 +38,14 @@ class Sight:
 
     known: bool
     """A tag of a task whose id we have."""
+    after: bool
+    """Such a task, intended after the batch."""
     later: bool
-    """Such a task, intended after the batch's deadline."""
+    """Such a task, intended after the batch's deadline for certain."""
     near_expected: bool
     """Tasks were accepted close to the batch, so the listing has to show one."""
+    after_expected: bool
+    """Tasks intended after it were accepted, so the listing has to show one."""
     later_expected: bool
     """Tasks were accepted after its deadline, so the listing has to show one."""
     described: bool
@@ -52,18 +55,28 @@ class Sight:
 
 
 def sight_of(
-    doubt: Doubt, rows: Iterable[Listed], known: Mapping[str, datetime], *, described: bool
+    doubt: Doubt, rows: Iterable[Listed], known: Mapping[str, Known], *, described: bool
 ) -> Sight:
     """*rows*: those without a tag of ours; *known* as in ``Found``."""
     prompts = {attempt.prompt for attempt in doubt.attempts}
+    # In the store's order: a date of ours may be of a clock that was put right since.
+    after = [task for task in known.values() if task.batch is not None and task.batch > doubt.batch]
     return Sight(
         known=bool(known),
-        later=any(intended > doubt.deadline for intended in known.values()),
+        after=bool(after),
+        later=any(_is_later(doubt, task) for task in after),
         near_expected=doubt.accepted_near,
+        after_expected=doubt.accepted_after,
         later_expected=doubt.accepted_later,
         described=described,
         nameless=any(_may_be(doubt, row, prompts) for row in rows),
     )
+
+
+def _is_later(doubt: Doubt, task: Known) -> bool:
+    if doubt.over_api is None or task.intended_api is None:
+        return False
+    return task.intended_api > doubt.over_api
 
 
 def _may_be(doubt: Doubt, row: Listed, prompts: set[str | None]) -> bool:
@@ -96,8 +109,10 @@ def sound(sight: Sight, waits: Waits) -> bool:
         return False
     if sight.known and sight.later:
         return True
-    if sight.later_expected or (sight.near_expected and not sight.known):
-        return False  # It lags, or it does not show tags.
+    if sight.later_expected or (sight.after_expected and not sight.after):
+        return False  # It lags.
+    if sight.near_expected and not sight.known:
+        return False  # It does not show tags.
     return over_s >= THIN * waits.settle_s and sight.described
 
 

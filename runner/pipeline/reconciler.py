@@ -25,7 +25,7 @@ from runner.pipeline.extras import book_sightings, fetch_extras
 from runner.pipeline.judging import GIVE_UP_S, THIN, Sight, Verdict, Waits, judge, sight_of, sound
 from runner.pipeline.listings import Listing, read_listing
 from runner.pipeline.second_key import adopt_verified, unambiguous
-from runner.store.reconciling import Doubt, Scan, Sighting, Times
+from runner.store.reconciling import LATER, Doubt, Scan, Sighting, Times
 from runner.store.values import StoreUnwritable
 
 log = structlog.get_logger()
@@ -37,9 +37,6 @@ _BLIND_MARGIN: Final = timedelta(days=2, hours=1)
 """The same where no ``Date`` was seen before the intent, so that our clock has to serve. It may be
 a day off then, and a day off the other way now: a window that begins too late shows no trace of
 what was taken."""
-
-_LATER: Final = timedelta(hours=1)
-"""Listed after the doubt, to see what was accepted later."""
 
 _RESOLUTION_S: Final = 1.0
 """``Date`` has whole seconds."""
@@ -329,7 +326,7 @@ def windows(engine: Engine, doubts: Iterable[Doubt], watches: dict[int, Watch]) 
         watch = watches[doubt.batch]
         # Where no Date ever comes, a moment back: the API refuses a window into its future.
         newest = api_now or engine.clock.now() - MARGIN
-        last = (watch.began_api or newest) + _LATER + THIN * engine.settle
+        last = (watch.began_api or newest) + LATER + THIN * engine.settle
         last += timedelta(seconds=watch.patience_s)
         found.append((start, min(newest, last), [doubt]))
     return _merged(found)

@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from runner.task import Endpoint, RemoteId, TaskId
+
+NEAR: Final = timedelta(minutes=1)
+"""What was accepted so shortly before a doubtful batch, the listing has to show."""
+
+LATER: Final = timedelta(hours=1)
+"""So long after it is listed, to see what was accepted later."""
+
+_API_APART: Final = timedelta(seconds=31)
+"""By so much two of the API's moments may be out of step: the clocks of its own machines, and the
+whole seconds of ``Date``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +51,27 @@ class Doubt:
     """The newest ``Date`` seen since."""
     clean_api: datetime | None
     """When the first listing that counts showed no trace of it."""
+    over_api: datetime | None
+    """When its deadline had passed for certain (``over_by``); None if that is not known."""
     attempts: tuple[DoubtfulAttempt, ...]
     accepted_near: bool
-    """Tasks of batches intended from a minute before it until the deadline were accepted."""
+    """Tasks of batches intended in the minute before it, or its own, were accepted."""
+    accepted_after: bool
+    """Tasks of batches intended after it, an hour after its deadline at most, were accepted."""
     accepted_later: bool
-    """Tasks intended in the hour after its deadline were accepted."""
+    """The same of batches that were intended after its deadline for certain."""
+
+
+def over_by(
+    intended_api: datetime | None, began_api: datetime | None, patience: timedelta
+) -> datetime | None:
+    """When, by the API's time, the deadline of a batch had passed for certain.
+
+    It is *patience* after the intent. Where no ``Date`` was seen before that, the first one after
+    the doubt began was written later.
+    """
+    since = intended_api or began_api
+    return None if since is None else since + patience + _API_APART
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +107,25 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A task whose id we had: which batch it was of.
+
+    Batches are numbered in the order of their intents. That holds whatever a clock said, ours or
+    another host's.
+    """
+
+    batch: int | None
+    """None if it was found in the account after its record was gone: numbered too late."""
+    intended_api: datetime | None
+    """The newest ``Date`` seen before its intent; None if there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What became of sightings."""
 
-    known: Mapping[str, datetime]
-    """Tags of tasks whose id we had, and when their posts were intended."""
+    known: Mapping[str, Known]
+    """Tags of tasks whose id we had."""
     adopted: frozenset[str]
     """Tags of tasks that are posted from now on."""
     incidents: int

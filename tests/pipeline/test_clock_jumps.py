@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from runner.clock import to_ms
 from runner.lifecycle import Reason, State
 from runner.pacing import Priority
 from runner.pipeline.account import check_account
+from runner.pipeline.engine import SETTLE
 from runner.pipeline.intents import STALE_S
 from runner.pipeline.planner import Trust
 from runner.pipeline.poller import WallClock, claim, ending_of, fetch
@@ -394,6 +396,56 @@ async def test_what_the_api_took_is_found_however_wrong_our_dates_are(
                 each.advance(HOUR)
         assert await scene.states() == {State.POSTED: 2}
         assert scene.remote_ids() == scene.created()
+
+
+@pytest.mark.parametrize("by", WALLS)
+async def test_no_older_task_vouches_for_a_listing_because_it_has_a_later_date(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock, by: timedelta
+) -> None:
+    """It was accepted while our clock was fast, and the clock was put right: the listing shows it,
+    and ends before the doubtful one, which was taken too. That is the second charge."""
+    async with apart(tmp_path, clock, theirs, lasts=10 * HOUR) as scene:
+        assert await check_account(scene.engine) is not None
+        jump(clock, by)
+        await posted(scene, 1)
+        jump(clock, -by)
+        for each in (clock, theirs):
+            each.advance(2 * MINUTE)
+        shown_until = theirs.now() - MINUTE
+        await scene.load(["in doubt?"])
+        scene.strike(Fault.DROP_AFTER)
+        await scene.poster.post_next()
+        reconciler = Reconciler(scene.engine)
+        for _ in range(25):
+            lag_s = (theirs.now() - shown_until).total_seconds()
+            scene.account.change(replace(scene.account.scenario, listing_lag_s=lag_s))
+            await reconciler.look()
+            assert await scene.states() == {State.POSTED: 1, State.UNKNOWN: 1}
+            for each in (clock, theirs):
+                each.advance(2 * MINUTE)
+
+
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("by", WALLS)
+async def test_a_later_task_shortens_the_proof_whatever_our_clock_says(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock, by: timedelta, dated: bool
+) -> None:
+    """A wrong clock makes nobody wait for hours either, nor the first post of a start, which may
+    leave before the API's time is known."""
+    async with apart(tmp_path, clock, theirs, lasts=10 * HOUR) as scene:
+        await doubted(scene, Fault.DROP_BEFORE, dated=dated)
+        reconciler = Reconciler(scene.engine)
+        await reconciler.look()
+        jump(clock, by)
+        for each in (clock, theirs):
+            each.advance(2 * MINUTE)
+        await scene.load(["later?"])
+        await scene.poster.post_next()
+        for _ in range(2):
+            for each in (clock, theirs):
+                each.advance(SETTLE)
+            await reconciler.look()
+        assert await scene.states() == {State.PENDING: 2, State.POSTED: 1}
 
 
 # --- summer time ----------------------------------------------------------------------------------

@@ -13,13 +13,23 @@ PATIENCE_S = 75.0
 
 BLANK = Sight(
     known=False,
+    after=False,
     later=False,
     near_expected=False,
+    after_expected=False,
     later_expected=False,
     described=True,
     nameless=False,
 )
-GOOD = replace(BLANK, known=True, later=True, near_expected=True, later_expected=True)
+GOOD = replace(
+    BLANK,
+    known=True,
+    after=True,
+    later=True,
+    near_expected=True,
+    after_expected=True,
+    later_expected=True,
+)
 
 
 def waits(over_s: float, since_clean_s: float | None = None) -> Waits:
@@ -49,6 +59,18 @@ def waits(over_s: float, since_clean_s: float | None = None) -> Waits:
         pytest.param(
             replace(BLANK, near_expected=True, known=True), SETTLE_S, False, id="near, early"
         ),
+        pytest.param(
+            replace(BLANK, after_expected=True, known=True),
+            1e9,
+            False,
+            id="known ones from before, and those from after it are missing: it lags",
+        ),
+        pytest.param(
+            replace(BLANK, after_expected=True, known=True, after=True),
+            THIN * SETTLE_S,
+            True,
+            id="shortly after, late",
+        ),
     ],
 )
 def test_what_makes_a_listing_count(sight: Sight, over_s: float, expected: bool) -> None:
@@ -73,8 +95,10 @@ def test_72_hours_without_proof_end_in_quarantine_and_not_before() -> None:
 sights = st.builds(
     Sight,
     known=st.booleans(),
+    after=st.booleans(),
     later=st.booleans(),
     near_expected=st.booleans(),
+    after_expected=st.booleans(),
     later_expected=st.booleans(),
     described=st.booleans(),
     nameless=st.booleans(),
@@ -97,6 +121,7 @@ def test_absence_is_never_concluded_without_its_evidence(
         assert since_clean_s >= SETTLE_S / 3
         assert not sight.nameless
         assert sight.later or not sight.later_expected
+        assert sight.after or sight.later or not sight.after_expected
         assert sight.known or not sight.near_expected
 
 

@@ -188,6 +188,8 @@ class Scene:
     worker: int
     loads: int = 0
     targets: Sequence[Target] = field(default_factory=lambda: (CLAUDE,))
+    api_time: datetime | None = None
+    """What replies have told of the API's time when the next batch is intended."""
 
     async def load(self, lines: Sequence[InputRow], *, digest: str | None = None) -> Added | None:
         """Load an input whole; None if it is known."""
@@ -222,6 +224,7 @@ class Scene:
             now=self.clock.now(),
             patience=MINUTE,
             ceiling=ceiling or Ceiling(),
+            api_time=self.api_time,
             seal=seal,
         )
 

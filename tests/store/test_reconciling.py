@@ -2,20 +2,29 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
 
 from runner.lifecycle import State
 from runner.rows import Batch
-from runner.store.reconciling import Found, IncidentKind, NewIncident, Sighting, Times
+from runner.store.reconciling import (
+    Doubt,
+    Found,
+    IncidentKind,
+    Known,
+    NewIncident,
+    Sighting,
+    Times,
+)
 from runner.task import RemoteId, Tag
 from tests.store import steps
 from tests.store.places import AnyStore, Place
 from tests.support.clock import ManualClock
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -59,12 +68,125 @@ async def test_doubt_is_read_with_all_that_its_decision_takes(doubtful: Doubtful
     assert [each.tag for each in doubt.attempts] == [e.tag for e in doubtful.batch.attempts]
     assert all(each.prompt for each in doubt.attempts)
     assert doubt.deadline == doubtful.batch.deadline
-    assert (doubt.accepted_near, doubt.accepted_later) == (False, False)
+    assert expected(doubt) == (False, False, False)
     moment = doubtful.clock.now().replace(microsecond=0)
     times = Times(batch=doubt.batch, began_api=moment, seen_api=moment + MINUTE, clean_api=None)
     await doubtful.store.note_times([times])
     (doubt,) = await doubtful.store.doubts()
     assert (doubt.began_api, doubt.seen_api, doubt.clean_api) == (moment, moment + MINUTE, None)
+
+
+@dataclass
+class Neighbours:
+    """Posts before and after one in doubt. The API's clock is right; ours goes as it is set."""
+
+    scene: steps.Scene
+    clock: ManualClock
+    api: datetime
+
+    def __post_init__(self) -> None:
+        self.scene.api_time = self.api
+
+    def wait(self, by: timedelta) -> None:
+        self.clock.advance(by)
+        self.api += by
+        self.scene.api_time = self.scene.api_time and self.api
+
+    def set_clock(self, by: timedelta) -> None:
+        self.clock.set_wall(self.clock.now() + by)
+
+    async def lose(self) -> Doubt:
+        await self.scene.post(1, how=steps.lost)
+        return await self.doubt()
+
+    async def doubt(self) -> Doubt:
+        (doubt,) = await self.scene.store.doubts()
+        return doubt
+
+
+@pytest.fixture
+async def neighbours(scene: steps.Scene, clock: ManualClock) -> Neighbours:
+    now = clock.now()
+    # So long ago that they are due by every clock of these tests.
+    clock.set_wall(now - 3 * HOUR)
+    await scene.load(steps.numbered(9))
+    clock.set_wall(now)
+    return Neighbours(scene, clock, now)
+
+
+def expected(doubt: Doubt) -> tuple[bool, bool, bool]:
+    return doubt.accepted_near, doubt.accepted_after, doubt.accepted_later
+
+
+@pytest.mark.parametrize("fast", [timedelta(0), HOUR, -HOUR])
+async def test_what_was_accepted_before_it_is_never_expected_as_later(
+    neighbours: Neighbours, fast: timedelta
+) -> None:
+    """F76: dated by a clock that was an hour fast, an older task would vouch for a listing that
+    lags behind the doubtful one."""
+    neighbours.set_clock(fast)
+    await neighbours.scene.post(1)
+    neighbours.set_clock(-fast)
+    neighbours.wait(2 * MINUTE)
+    assert expected(await neighbours.lose()) == (False, False, False)
+
+
+@pytest.mark.parametrize("fast", [timedelta(0), HOUR, -HOUR])
+async def test_what_was_accepted_around_it_is_expected_whatever_our_clock_said(
+    neighbours: Neighbours, fast: timedelta
+) -> None:
+    """The listing has to show them, or it lags or shows no tags."""
+    await neighbours.scene.post(1)
+    neighbours.set_clock(fast)
+    neighbours.wait(MINUTE / 2)
+    assert expected(await neighbours.lose()) == (True, False, False)
+    neighbours.set_clock(-2 * fast)
+    neighbours.wait(MINUTE)
+    await neighbours.scene.post(1)
+    assert expected(await neighbours.doubt()) == (True, True, False)
+    neighbours.wait(MINUTE)
+    await neighbours.scene.post(1)
+    assert expected(await neighbours.doubt()) == (True, True, True)
+
+
+async def test_what_was_accepted_hours_later_is_beyond_the_listing(neighbours: Neighbours) -> None:
+    """What it cannot show must not be missed in it for ever."""
+    await neighbours.lose()
+    neighbours.wait(2 * HOUR)
+    await neighbours.scene.post(1)
+    assert expected(await neighbours.doubt()) == (False, False, False)
+
+
+async def test_without_the_api_s_time_it_is_later_only_by_what_was_read_since(
+    neighbours: Neighbours,
+) -> None:
+    """The first post of a start may leave before any reply was believed: its deadline is counted
+    from the first `Date` after the doubt."""
+    neighbours.scene.api_time = None
+    doubt = await neighbours.lose()
+    assert doubt.over_api is None
+    neighbours.wait(MINUTE)
+    await neighbours.scene.post(1)
+    assert expected(await neighbours.doubt()) == (False, True, False)
+    times = Times(
+        batch=doubt.batch, began_api=neighbours.api, seen_api=neighbours.api, clean_api=None
+    )
+    await neighbours.scene.store.note_times([times])
+    neighbours.scene.api_time = neighbours.api
+    neighbours.wait(2 * MINUTE)
+    await neighbours.scene.post(1)
+    assert expected(await neighbours.doubt()) == (False, True, True)
+
+
+async def test_a_task_that_is_known_comes_with_its_batch_and_the_api_s_time(
+    neighbours: Neighbours,
+) -> None:
+    """What it proves about another one hangs on which of the two was intended first."""
+    batch = await neighbours.scene.post(1)
+    (attempt,) = batch.attempts
+    seen = Sighting(tag=attempt.tag, remote_id=steps.remote_id(attempt.tag))
+    found = await neighbours.scene.store.found([seen], now=neighbours.clock.now())
+    assert found.known == {attempt.tag: Known(batch=batch.id, intended_api=neighbours.api)}
 
 
 async def test_an_id_is_adopted_once_and_another_one_is_an_incident(doubtful: Doubtful) -> None:

@@ -11,7 +11,7 @@ from runner.errors import WrongInput
 from runner.lifecycle import State
 from runner.rows import Ask, Batch
 from runner.store.mark import Mark
-from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.reconciling import IncidentKind, Known, Sighting
 from runner.store.recovering import Doubted
 from runner.store.sqlite.copying import copy_store
 from runner.store.sqlite.store import SqliteStore, open_store
@@ -136,6 +136,16 @@ async def test_a_task_posted_by_the_lost_day_is_adopted_and_not_asked_again(
         9, worker=scene.worker, now=clock.now() + MINUTE, lease=MINUTE
     )
     assert {each.tag for each in taken} == {each.tag for each in lost.attempts}
+
+
+async def test_what_was_found_again_is_later_than_nothing(
+    restored: tuple[steps.Scene, Batch], clock: ManualClock
+) -> None:
+    """Its batch is numbered when it is found: that must not make it vouch for a newer listing."""
+    scene, lost = restored
+    for known in ({}, {each.tag: Known(batch=None, intended_api=None) for each in lost.attempts}):
+        found = await scene.store.found(seen(lost), now=clock.now())
+        assert found.known == known
 
 
 async def test_rows_loaded_anew_in_another_order_are_matched_by_their_digest(

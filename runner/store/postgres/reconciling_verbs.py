@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from runner.store.postgres import reconciling, verifying
+from runner.store.postgres import doubting, reconciling, verifying
 from runner.store.postgres.connection import Connection
 from runner.store.reconciling import (
     Breach,
@@ -24,7 +24,7 @@ class ReconcilingVerbs:
     _reader: Connection
 
     async def doubts(self, *, account: int | None = None) -> list[Doubt]:
-        return await self._reader.read(reconciling.doubts, account=account)
+        return await self._reader.read(doubting.doubts, account=account)
 
     async def note_times(self, times: Sequence[Times]) -> None:
         await self._writer.write(reconciling.note_times, times)

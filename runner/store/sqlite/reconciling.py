@@ -1,10 +1,9 @@
-"""Posts in doubt: what is known of them, and how the doubt ends."""
+"""How a doubt ends, and what is booked of what the API shows."""
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from runner.clock import from_ms, to_ms
@@ -12,11 +11,10 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.reconciling import (
-    Doubt,
-    DoubtfulAttempt,
     Found,
     Incident,
     IncidentKind,
+    Known,
     NewIncident,
     Scan,
     Sighting,
@@ -25,76 +23,10 @@ from runner.store.reconciling import (
 from runner.store.sqlite.deaths import outlived
 from runner.store.sqlite.extras import add_extra, is_extra
 from runner.store.sqlite.recovering import installs, take_up
-from runner.task import Endpoint, Method, Tag, TaskId
-
-_NEAR_MS: Final = 60_000
-_LATER_MS: Final = timedelta(hours=1) // timedelta(milliseconds=1)
+from runner.task import Endpoint, Method, Tag
 
 _ADOPTS: Final = frozenset({State.UNKNOWN, State.QUARANTINED, State.PENDING})
 """Whose tasks take up an id that is found for their newest attempt."""
-
-
-def doubts(db: sqlite3.Connection, *, account: int | None = None) -> list[Doubt]:
-    # Word for word the condition of the index tasks_in_doubt, or all tasks would be read through.
-    rows = db.execute(
-        """
-        SELECT a.batch_id, a.task_id, a.number, a.tag, json_extract(p.body, '$.user_prompt'),
-               json_extract(p.body, '$.model_name')
-          FROM tasks t INDEXED BY tasks_in_doubt
-          JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-          LEFT JOIN payloads p ON p.task_id = t.id
-         WHERE t.state IN ('posting', 'unknown') AND t.state = 'unknown' AND a.state = 'unknown'
-           AND (:account IS NULL OR t.account_id = :account)
-         ORDER BY a.batch_id, a.task_id
-        """,
-        {"account": account},
-    )
-    attempts: dict[int, list[DoubtfulAttempt]] = defaultdict(list)
-    for batch, task, number, tag, prompt, model in rows:
-        attempts[batch].append(
-            DoubtfulAttempt(task=TaskId(task), number=number, tag=tag, prompt=prompt, model=model)
-        )
-    return [_doubt(db, batch, tuple(found)) for batch, found in attempts.items()]
-
-
-def _doubt(db: sqlite3.Connection, batch: int, attempts: tuple[DoubtfulAttempt, ...]) -> Doubt:
-    endpoint, worker, alive, account, intended, deadline, *api = db.execute(
-        """
-        SELECT endpoint, worker_id,
-               (SELECT w.ended_at IS NULL FROM workers w WHERE w.id = worker_id),
-               account_id, intended_at, deadline,
-               intended_api_at, doubt_api_at, seen_api_at, clean_api_at
-          FROM batches WHERE id = ?
-        """,
-        (batch,),
-    ).fetchone()
-    intended_api, began, seen, clean = (None if at is None else from_ms(at) for at in api)
-    return Doubt(
-        batch=batch,
-        endpoint=Endpoint.parse(endpoint),
-        worker=worker,
-        alive=bool(alive),
-        intended_at=from_ms(intended),
-        deadline=from_ms(deadline),
-        intended_api=intended_api,
-        began_api=began,
-        seen_api=seen,
-        clean_api=clean,
-        attempts=attempts,
-        accepted_near=_accepted(db, account, intended - _NEAR_MS, deadline),
-        accepted_later=_accepted(db, account, deadline + 1, deadline + _LATER_MS),
-    )
-
-
-def _accepted(db: sqlite3.Connection, account: int, start: int, end: int) -> bool:
-    row = db.execute(
-        """
-        SELECT EXISTS (SELECT 1 FROM batches
-                        WHERE accepted > 0 AND account_id = ? AND intended_at BETWEEN ? AND ?)
-        """,
-        (account, start, end),
-    ).fetchone()
-    return bool(row[0])
 
 
 def note_times(db: sqlite3.Connection, times: Sequence[Times]) -> None:
@@ -135,7 +67,7 @@ def found(
     account: int | None = None,
 ) -> Found:
     ours = installs(db)
-    known: dict[str, datetime] = {}
+    known: dict[str, Known] = {}
     adopted, opened = set(), 0
     for sighting in sightings:
         tag = Tag.parse(sighting.tag)
@@ -143,8 +75,8 @@ def found(
             continue
         row = db.execute(
             """
-            SELECT a.state, a.remote_id, t.state, t.attempt, b.intended_at, b.endpoint,
-                   b.account_id
+            SELECT a.state, a.remote_id, t.state, t.attempt, b.endpoint, b.account_id,
+                   CASE WHEN b.body_sha256 <> '' THEN b.id END, b.intended_api_at
               FROM attempts a
               JOIN tasks t ON t.id = a.task_id
               JOIN batches b ON b.id = a.batch_id
@@ -160,9 +92,12 @@ def found(
             elif taken:
                 adopted.add(sighting.tag)
             continue
-        attempt, remote_id, state, newest, intended_at, endpoint, posted_with = row
+        attempt, remote_id, state, newest, endpoint, posted_with, batch, intended_api = row
         if remote_id == sighting.remote_id:
-            known[sighting.tag] = from_ms(intended_at)
+            known[sighting.tag] = Known(
+                batch=batch,
+                intended_api=None if intended_api is None else from_ms(intended_api),
+            )
         elif remote_id is None and attempt == "posting":
             continue  # Its reply is under way, and will bring the id.
         elif remote_id is None and Endpoint.parse(endpoint).method is Method.LIVE:

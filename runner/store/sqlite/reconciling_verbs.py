@@ -13,7 +13,7 @@ from runner.store.reconciling import (
     Sighting,
     Times,
 )
-from runner.store.sqlite import reconciling, verifying
+from runner.store.sqlite import doubting, reconciling, verifying
 from runner.store.sqlite.connection import Connection
 
 
@@ -24,7 +24,7 @@ class ReconcilingVerbs:
     _reader: Connection
 
     async def doubts(self, *, account: int | None = None) -> list[Doubt]:
-        return await self._reader.read(reconciling.doubts, account=account)
+        return await self._reader.read(doubting.doubts, account=account)
 
     async def note_times(self, times: Sequence[Times]) -> None:
         await self._writer.write(reconciling.note_times, times)
