@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.pacing import LIMITS_PER_KIND, AccountRate, Bucket, Kind, next_slot
+from runner.pacing import LIMITS_PER_KIND, AccountRate, Bucket, Kind, next_slot, set_back_ms
 from tests.support.server_minute import MINUTE, SECOND, Server, leave
 
 Jitter = Callable[[random.Random, int], int]
@@ -272,11 +272,26 @@ def test_a_kind_waits_exactly_until_its_oldest_call_is_forgotten() -> None:
     assert next_slot([2_000, 0, 1_000], 61_001, limit=4) == 0
 
 
-def test_calls_logged_before_the_clock_was_set_back_do_not_block_for_hours() -> None:
-    """A log is kept in wall time, and an operator may correct the clock by an hour."""
-    hour_ms = 3_600_000
-    assert next_slot([hour_ms] * 20, 0, limit=20) == 0
+@given(st.lists(st.integers(0, 70_000), min_size=1, max_size=40), st.integers(0, 90_000_000))
+def test_a_clock_that_was_set_back_blocks_for_a_minute_and_lifts_no_limit(
+    ages_ms: list[int], back_ms: int
+) -> None:
+    """A log is kept in wall time, and an operator may correct the clock by a day: then nobody knows
+    how long ago its calls were."""
+    now_ms = 1_800_000_000_000
+    times = [now_ms + back_ms - age_ms for age_ms in ages_ms]
+    moved = set_back_ms(times, now_ms)
+    wait_ms = next_slot([at - moved for at in times], now_ms, limit=20)
+    assert wait_ms <= 61_001 + 5_000
+    assert wait_ms >= next_slot(times, now_ms + back_ms, limit=20)
+
+
+def test_a_small_step_back_is_waited_out() -> None:
+    """Of two processes the one that looked at the clock first may be the last to note its call."""
+    assert set_back_ms([], 0) == 0
+    assert set_back_ms([5_000, 1_000], 0) == 0
     assert next_slot([5_000] * 20, 0, limit=20) == 66_001
+    assert set_back_ms([5_001, 1_000], 0) == 5_001
 
 
 def test_the_small_limits_are_those_of_the_api() -> None:

@@ -7,7 +7,7 @@ import anyio
 import structlog
 
 from runner.api.calls import CallKind
-from runner.clock import Clock, to_ms
+from runner.clock import Clock
 from runner.failpoints import Point, hit
 from runner.pacing import LIMITS_PER_KIND, Kind, Pacer, Priority, next_slot
 from runner.pipeline.engine import Signals
@@ -37,7 +37,8 @@ class Turn:
         self._clock = clock
         self._one_at_a_time = {kind: anyio.Lock() for kind in Kind}
         self._made: dict[Kind, deque[int]] = {kind: deque(maxlen=64) for kind in Kind}
-        """This process's own calls: the store may be full, and the limit holds all the same."""
+        """This process's own calls, in monotonic milliseconds. The store may be full, and the clock
+        of its log may be set: the limit holds all the same."""
 
     async def take(self, call: CallKind, priority: int) -> None:
         """Return when a call may leave, and count it."""
@@ -57,13 +58,16 @@ class Turn:
             await self._pacer.take(priority)
             wait_ms = await self._until_slot(kind)
             if wait_ms == 0:
-                self._made[kind].append(to_ms(self._clock.now()))
+                self._made[kind].append(self._monotonic_ms())
                 return
             # Other processes have made these calls, or an earlier one.
             await self._clock.sleep(wait_ms / 1000)
 
     def _until_own_slot(self, kind: Kind) -> int:
-        return next_slot(self._made[kind], to_ms(self._clock.now()), LIMITS_PER_KIND[kind])
+        return next_slot(self._made[kind], self._monotonic_ms(), LIMITS_PER_KIND[kind])
+
+    def _monotonic_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)
 
     async def _until_slot(self, kind: Kind) -> int:
         try:

@@ -22,7 +22,7 @@ from runner.pacing.learning import AccountRate
 from runner.pacing.pacer import Allowance, Pacer, Priority
 from runner.pacing.shared import Ask, SharedRate, Slice, grant
 from runner.pacing.slices import Slices
-from runner.pacing.slots import LIMITS_PER_KIND, Kind, next_slot
+from runner.pacing.slots import LIMITS_PER_KIND, Kind, next_slot, set_back_ms
 
 __all__ = [
     "LIMITS_PER_KIND",
@@ -38,4 +38,5 @@ __all__ = [
     "Slices",
     "grant",
     "next_slot",
+    "set_back_ms",
 ]

@@ -23,19 +23,30 @@ LIMITS_PER_KIND: Final[Mapping[Kind, int]] = {
 """Calls a minute, all providers together (API.md §3)."""
 
 
+_SET_BACK_MS: Final = 5_000
+"""A smaller step back of the log's clock is waited out."""
+
+
+def set_back_ms(times_ms: Sequence[int], now_ms: int) -> int:
+    """How much earlier the calls of a log are to be dated, because its clock was set back.
+
+    As if no time had passed since the newest: how long ago it was nobody knows. 0 if it was not.
+    """
+    back_ms = max(times_ms, default=now_ms) - now_ms
+    return back_ms if back_ms > _SET_BACK_MS else 0
+
+
 def next_slot(times_ms: Sequence[int], now_ms: int, limit: int) -> int:
     """Milliseconds until one more call of a kind may leave, 0 for now.
 
-    *times_ms* are the moments of its calls as the store keeps them, at least those of the last
-    61 s, in any order; *limit* is that of ``LIMITS_PER_KIND``, of which one call a minute is left
-    unused (of 1, none). Wall time, because the log outlives processes.
+    *times_ms* are the moments of its calls, at least those of the last 61 s, in any order, and of
+    the same clock as *now_ms*; *limit* is that of ``LIMITS_PER_KIND``, of which one call a minute
+    is left unused (of 1, none).
     """
     if limit < 1:
         raise ValueError(f"a limit of {limit} calls a minute allows none")
     span_ms = SPAN_US // 1_000
-    # A call from further ahead than a span was logged before the clock was set back. Waiting for
-    # it could take for ever; a small step back is waited out.
-    recent = sorted(t for t in times_ms if abs(now_ms - t) <= span_ms)
+    recent = sorted(t for t in times_ms if now_ms - t <= span_ms)
     usable = max(1, limit - 1)
     if len(recent) < usable:
         return 0

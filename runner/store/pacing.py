@@ -30,7 +30,8 @@ class Pacing(Protocol):
         """Note that a call of *kind* leaves now and return 0, if its limit allows one more.
 
         Else note nothing, and return the milliseconds until it may. Whoever else takes one at the
-        same time: both never get the last one. Calls older than two minutes are forgotten.
+        same time: both never get the last one. Calls older than two minutes are forgotten. Where
+        the log's clock was set back, its calls count as newer than they are, for a minute at most.
         """
 
 

@@ -1,6 +1,9 @@
 """The few calls a minute: their turn, kept across restarts and full disks."""
 
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from runner.api.calls import CallKind
 from runner.app.turns import Turn
@@ -46,6 +49,27 @@ async def test_a_restart_remembers_the_calls_of_the_last_minute(
             turn = Turn(store, account, Pacer(100_000, clock), Signals(), clock)
             moments += await take(turn, clock, CallKind.USER_DATA, 4)
     assert most_in_a_minute(moments) == 5
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("by", [timedelta(minutes=2), DAY, -timedelta(minutes=2), -DAY])
+async def test_no_step_of_the_clock_lifts_the_limit_or_holds_up_a_call(
+    tmp_path: Path, clock: ManualClock, by: timedelta, full: bool
+) -> None:
+    """F76: the server's minute goes on, whatever our clock says; nor does it last for a day."""
+    async with open_store(tmp_path / "runner.db", clock=clock) as store:
+        account = await store.bind_account(gateway="dataforseo", base_url="x", login="me")
+        kept = FullDisk(store, "take_slot") if full else store
+        turn = Turn(kept, account, Pacer(100_000, clock), Signals(), clock)
+        moments = []
+        for _ in range(8):
+            moments += await take(turn, clock, CallKind.ID_LIST, 4)
+            clock.set_wall(clock.now() + by)
+    assert most_in_a_minute(moments) == 9
+    assert moments[-1] - moments[0] < 4 * 62
 
 
 async def test_a_full_disk_does_not_lift_the_limit(tmp_path: Path, clock: ManualClock) -> None:

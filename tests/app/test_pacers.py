@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.pipeline.full_disk import FullDisk
 from tests.support.clock import ManualClock
 from tests.support.postgres import Server, time_of
 from tests.support.waiting import until
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -101,3 +104,27 @@ async def test_the_few_calls_of_a_kind_are_few_for_all_processes_together(
             await turns[n % 2].take(CallKind.USER_DATA, 0)
             moments.append(clock.monotonic())
     assert max(sum(start <= other < start + 60 for other in moments) for start in moments) == 5
+
+
+@pytest.mark.parametrize("by", [MINUTE, 2 * MINUTE, 24 * 60 * MINUTE, -MINUTE, -24 * 60 * MINUTE])
+async def test_no_step_of_the_server_s_clock_lifts_the_limit_or_holds_up_a_call(
+    dsn: str, clock: ManualClock, by: timedelta
+) -> None:
+    """The common log is dated by that clock. What a process has called itself it knows without, and
+    what others have called it must not take for old."""
+    moments = []
+    async with AsyncExitStack() as stack:
+        turns = []
+        for _ in range(2):
+            opened = open_store(dsn, clock=clock, time_of=time_of(clock), may_lose=True)
+            store = await stack.enter_async_context(opened)
+            account = await store.bind_account(gateway="dataforseo", base_url="x", login="me")
+            turns.append(Turn(store, account, Pacer(100_000, clock), Signals(), clock))
+        for n in range(32):
+            if n % 7 == 6:
+                clock.set_wall(clock.now() + by)
+            await turns[n % 2].take(CallKind.ID_LIST, 0)
+            moments.append(clock.monotonic())
+    assert max(sum(start <= other < start + 60 for other in moments) for start in moments) <= 9
+    # Four steps, of which each host may make a minute of its own.
+    assert moments[-1] - moments[0] < (4 + 2 * 4) * 62

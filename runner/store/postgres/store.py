@@ -83,6 +83,7 @@ class PostgresStore(
         self._reader = reader
         self._pacing = pacing or writer
         self._clock = clock or SystemClock()
+        self._zeros_ms = {}
         writer.before_commit = follow_ups.settle
 
     # -- whose store it is -------------------------------------------------------------------
