@@ -28,6 +28,7 @@ from runner.api.fields import (
     words_of,
 )
 from runner.api.jsontext import Unreadable, decode, decode_mended, is_too_deep
+from runner.parameters import request_digest
 from runner.task import RemoteId
 
 _FIRST_CODE: Final = 10_000
@@ -191,6 +192,8 @@ class Listed:
     status: str
     """The API's words."""
     model: str | None = None
+    request: str | None = None
+    """The digest of what was asked (``parameters.request_digest``), where there is a tag."""
 
     @property
     def live(self) -> bool:
@@ -214,16 +217,18 @@ def _listed(row: object) -> Listed:
         raise Unreadable("a row of the listing has no id")
     metadata = fields.get("metadata")
     described = isinstance(metadata, dict) and bool(metadata)
+    tag = text_of(metadata.get("tag")) if isinstance(metadata, dict) else None
     return Listed(
         id=name,
         url=text_of(fields.get("url")),
         described=described,
-        tag=text_of(metadata.get("tag")) if isinstance(metadata, dict) else None,
+        tag=tag,
         prompt=text_of(metadata.get("user_prompt")) if isinstance(metadata, dict) else None,
         cost_nanousd=money_of(fields.get("cost")),
         posted_at=moment_of(fields.get("datetime_posted")),
         status=words_of(fields.get("status")),
         model=text_of(metadata.get("model_name")) if isinstance(metadata, dict) else None,
+        request=request_digest(metadata) if isinstance(metadata, dict) and tag else None,
     )
 
 

@@ -15,6 +15,7 @@ from runner.parameters.check import (
     supports,
     warnings,
 )
+from runner.parameters.requests import request_digest
 from runner.parameters.table import CLAUDE_COUNTRIES, TABLE, TEXT_LIMIT, Field, Kind, default_method
 from runner.parameters.values import Caution, Fault, shown, utf16_units
 
@@ -31,6 +32,7 @@ __all__ = [
     "default_method",
     "expensive",
     "fields",
+    "request_digest",
     "shown",
     "supports",
     "utf16_units",

@@ -58,6 +58,7 @@ class Listing:
                         remote_id=row.id,
                         cost=row.cost_nanousd,
                         posted_at=row.posted_at,
+                        request=row.request,
                     )
                 )
 

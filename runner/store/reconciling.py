@@ -93,6 +93,8 @@ class Sighting:
     cost: int | None = None
     """Nano-dollars, as the listing says."""
     posted_at: datetime | None = None
+    request: str | None = None
+    """The digest of what was asked (``parameters.request_digest``); None where nobody says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,8 @@ class NewIncident:
     tag: str | None = None
     account: int | None = None
     """Where it was found, if that is known."""
+    request: str | None = None
+    """The digest of what was asked, if that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

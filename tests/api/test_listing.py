@@ -12,6 +12,7 @@ from runner.api.client import LlmResponses
 from runner.api.errors import ApiError, ProtocolFault
 from runner.api.requests import encode_listing
 from runner.api.wire import listed_rows, read_envelope
+from runner.parameters import TABLE, request_digest
 from tests.api.loopback import Server, http, serving
 
 START = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -66,6 +67,15 @@ def test_a_row_is_read_with_all_it_says() -> None:
     assert (row.cost_nanousd, row.status) == (10_200_000, "Task In Progress.")
     assert row.posted_at == datetime(2026, 11, 21, 2, 0, 5, tzinfo=UTC)
     assert row.url == ROW["url"]
+    assert row.request == request_digest({"user_prompt": "Why?"})
+
+
+@pytest.mark.parametrize("field", sorted({f.name for fields in TABLE.values() for f in fields}))
+@pytest.mark.parametrize("value", [[], {}, True, 10**400, 1e308, "\x00", [{"role": {}}]])
+def test_odd_parameters_cost_no_row(field: str, value: object) -> None:
+    """The listing is whole or none: one row that cannot be read would hold up all that post."""
+    (row,) = listed_rows(read_envelope(body(ROW | {"metadata": {"tag": "t1", field: value}})))
+    assert row.id == ROW["id"]
 
 
 @pytest.mark.parametrize("metadata", [None, {}, [], "text", 7])

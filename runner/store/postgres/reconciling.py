@@ -198,6 +198,7 @@ def _orphan(tag: Tag, sighting: Sighting, account: int | None) -> NewIncident:
         remote_id=sighting.remote_id,
         tag=str(tag),
         account=account,
+        request=sighting.request,
     )
 
 
@@ -288,8 +289,8 @@ def open_incident(db: Db, incident: NewIncident, *, now: datetime) -> bool:
         """
         INSERT INTO incidents
                (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
-                account_id)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+                account_id, request)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
         """,
         (
             incident.kind,
@@ -301,6 +302,7 @@ def open_incident(db: Db, incident: NewIncident, *, now: datetime) -> bool:
             incident.message,
             to_ms(now),
             incident.account,
+            incident.request,
         ),
     )
     return made.rowcount == 1

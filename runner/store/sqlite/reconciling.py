@@ -178,6 +178,7 @@ def _orphan(tag: Tag, sighting: Sighting, account: int | None) -> NewIncident:
         remote_id=sighting.remote_id,
         tag=str(tag),
         account=account,
+        request=sighting.request,
     )
 
 
@@ -273,8 +274,8 @@ def open_incident(db: sqlite3.Connection, incident: NewIncident, *, now: datetim
         """
         INSERT OR IGNORE INTO incidents
                (kind, task_id, attempt, remote_id, tag, amount_nanousd, message, opened_at,
-                account_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                account_id, request)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             incident.kind,
@@ -286,6 +287,7 @@ def open_incident(db: sqlite3.Connection, incident: NewIncident, *, now: datetim
             incident.message,
             to_ms(now),
             incident.account,
+            incident.request,
         ),
     )
     return made.rowcount == 1
