@@ -17,7 +17,7 @@ from runner.store.care import Care
 from runner.store.lock import EngineElsewhere, LoaderElsewhere, engine_lock, loading_lock
 from runner.store.mark import Mark
 from runner.store.opening import check_installed, gone_elsewhere, open_left_store
-from runner.store.sqlite.copying import copy_store
+from runner.store.sqlite.copying import copy_store, note_that_it_is_a_copy
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import StoreUnwritable
 
@@ -65,6 +65,7 @@ async def back_up(settings: Settings, to: Path, *, force: bool) -> int:
     try:
         half.unlink(missing_ok=True)
         await copy_store(settings.store, half)
+        note_that_it_is_a_copy(half)
         half.replace(to)
     except OSError as error:
         raise WrongInput(f"{to} cannot be written: {error.strerror or error}") from error
@@ -135,7 +136,7 @@ async def _to_file(server: str, settings: Settings, to: Path, clock: Clock) -> "
         # Nothing was posted that is not in it: the account need not be looked through first.
         with closing(Mark.beside(to)) as mark:
             async with open_store(half, clock=clock) as copied:
-                await copied.begin_mark(mark)
+                await copied.renew_mark(mark)
         half.replace(to)
         return moved
 

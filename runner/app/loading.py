@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from runner.app.models import check_models
+from runner.app.opening import about_to_load
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.stopping import store_may_be_full, unless_stopped
 from runner.app.values import Loaded, Reporter, RunOptions, StopSwitch
@@ -105,7 +106,8 @@ async def load_job(
     """Queue what is new in *job*'s input and send nothing. An engine may be at work meanwhile.
 
     Raises:
-        WrongInput: the input has bad rows, or an option does not fit; nothing was queued.
+        WrongInput: the input has bad rows, an option does not fit, or the store was copied from
+            another host; nothing was queued.
         TryLater: the disk is full, or another process is loading.
         StoppedEarly: somebody asked to stop; the next load goes on.
         StoreBroken: the store cannot be used.
@@ -113,6 +115,7 @@ async def load_job(
 
     async def work() -> Loaded:
         async with open_store(settings.place, clock=clock) as store:
+            await about_to_load(store, settings)
             planned = await plan_run(store, job, options, settings, clock)
             parts = [(job, planned, options)]
             (source,) = await check_inputs(parts, reporter)

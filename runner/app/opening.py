@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -74,8 +74,7 @@ async def own_store(
             except EngineElsewhere:
                 raise await held_elsewhere(store, settings.store_name) from None
             await store.check_host(host_of(settings))
-            mark = Mark.beside(settings.store)
-            stack.callback(mark.close)
+            mark = stack.enter_context(closing(Mark.beside(settings.store)))
             await store.keep_mark(mark)
         hit(Point.WORKER_BEFORE)
         worker = await store.begin_worker(roles=roles, now=clock.now())
@@ -89,6 +88,20 @@ async def own_store(
             hit(Point.WORKER_ENDING)
             with suppress(StoreUnwritable, StoreBroken):
                 await store.end_worker(worker, now=clock.now())
+
+
+async def about_to_load(store: AnyStore, settings: Settings) -> None:
+    """What is queued from here on every copy of a file can tell for queued here: it has the host's
+    name, and its side file is missed where it is not.
+
+    Raises:
+        WrongInput: it was copied from another host.
+        StoreUnwritable: the disk is full.
+    """
+    if isinstance(store, SqliteStore):
+        await store.check_host(host_of(settings))
+        with closing(Mark.beside(settings.store)) as mark:
+            await store.begin_mark(mark)
 
 
 async def held_elsewhere(store: AnyStore, place: str) -> TryLater:

@@ -1,6 +1,6 @@
 """Before the first post of a store that may not know all that was posted in its name.
 
-    an older copy put back · claimed on another host · no side file
+    an older copy put back · claimed on another host · no side file, or another store's
         └▶ list the account from the newest intent on ─▶ every tag of ours: adopted, or an incident
            └▶ once more when the waiting time is over (the listing may lag) ─▶ posting begins
 
@@ -27,7 +27,14 @@ WHY: Final = {
     Doubted.BEHIND: "an older copy of it was put back",
     Doubted.CLAIMED: "it was copied from another host, and claimed",
     Doubted.NO_MARK: "its side file (.newest) is not there: it was moved or copied",
+    Doubted.COPIED: "it is a copy made by runner db backup",
+    Doubted.REPLACED: "its side file (.newest) is that of another store, which has posted",
 }
+
+_HOW: Final = "the same command again, later: what is found in the account is not asked twice"
+
+_ANEW: Final = "; to ask, and pay for, all of it again: delete the store and its .newest first"
+"""For who has deleted the store on purpose."""
 
 _MARGIN: Final = timedelta(minutes=2)
 """Listed before the newest intent: the API's own machines may differ so much."""
@@ -102,7 +109,7 @@ def _say(engine: Engine, unlisted: Unlisted, what: str) -> None:
     error = NotListed(
         "nothing is posted yet: the store may not know all that was posted in its name",
         why=f"{WHY[unlisted.why]}; {what}",
-        how="the same command again, later: what is found in the account is not asked twice",
+        how=_HOW + (_ANEW if unlisted.why is Doubted.REPLACED else ""),
     )
     if engine.signals.unlisted is None:
         log.warning("recovery.begun", why=unlisted.why)

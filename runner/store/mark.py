@@ -1,11 +1,12 @@
 """The newest batch's number in a small file beside the store: what an older copy of it lacks.
 
     STORE.newest    <install 8> <newest batch, 19 digits>
+                    <install 8>      a line for each store that stood here before, and has posted
 
-Written before the intent is durable, so it is never behind what may have left; where a crash leaves
-it ahead, one listing too many is read. It is not synced for each batch: after a power cut it may be
-behind the store, which says nothing, and an older copy would have to be put back in the same
-minute to go unseen.
+Made before anything is loaded, with the batch 0. Written before an intent is durable, so it is
+never behind what may have left; where a crash leaves it ahead, one listing too many is read. It is
+not synced for each batch: after a power cut it may be behind the store, which says nothing, and an
+older copy would have to be put back in the same minute to go unseen.
 """
 
 import os
@@ -16,6 +17,9 @@ from typing import Final, Self
 from runner.store.values import StoreUnwritable
 
 _LINE: Final = re.compile(rb"([a-z2-7]{8}) (\d{19})\n")
+_LENGTH: Final = 29
+_BEFORE: Final = re.compile(rb"^([a-z2-7]{8})$", re.MULTILINE)
+_LONGEST: Final = 64 * 1024
 
 
 class Mark:
@@ -24,6 +28,7 @@ class Mark:
     def __init__(self, path: Path, file: int) -> None:
         self._path = path
         self._file = file
+        self._install = ""
 
     @classmethod
     def beside(cls, store: Path) -> Self:
@@ -41,8 +46,12 @@ class Mark:
 
     def read(self) -> tuple[str, int] | None:
         """The install and its newest batch; None if the file says nothing."""
-        found = _LINE.fullmatch(os.pread(self._file, 64, 0))
+        found = _LINE.fullmatch(os.pread(self._file, _LENGTH, 0))
         return (found[1].decode(), int(found[2])) if found else None
+
+    def before(self) -> list[str]:
+        """The installs that have posted here before that one."""
+        return [each.decode() for each in _BEFORE.findall(os.pread(self._file, _LONGEST, _LENGTH))]
 
     def write(self, install: str, batch: int) -> None:
         """
@@ -50,10 +59,19 @@ class Mark:
             StoreUnwritable: it could not be written, so nothing may be sent.
         """
         try:
+            if install != self._install:
+                self._keep(install)
             # In place and of one length: needs no room on the disk, and is never half new.
             os.pwrite(self._file, f"{install} {batch:019}\n".encode(), 0)
         except OSError as error:
             raise _unwritable(self._path, error) from error
+
+    def _keep(self, install: str) -> None:
+        """Another install than *install* that has posted stays known."""
+        whose, batch = self.read() or (install, 0)
+        if whose != install and batch and whose not in self.before():
+            os.pwrite(self._file, f"{whose}\n".encode(), os.fstat(self._file).st_size)
+        self._install = install
 
     def close(self) -> None:
         os.close(self._file)

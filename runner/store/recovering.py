@@ -1,10 +1,15 @@
 """What the store knows of its own past: copied, claimed, put back, killed again and again."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from runner.parameters import request_digest
+from runner.store.reconciling import Sighting
+from runner.task import Endpoint, Method
 
 
 class Doubted(StrEnum):
@@ -15,7 +20,12 @@ class Doubted(StrEnum):
     CLAIMED = "claimed"
     """It was copied to this host, and the other copy may have gone on."""
     NO_MARK = "no_mark"
-    """It has batches and no side file: it was moved, or copied."""
+    """It has runs and no side file: it was moved, or copied."""
+    COPIED = "copied"
+    """It is a backup that was put in a store's place."""
+    REPLACED = "replaced"
+    """Its side file is another store's that has posted: deleted since, or of before this copy had a
+    name. What it has paid for may be what this one would ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +34,23 @@ class Unlisted:
 
     why: Doubted
     newest: datetime | None
-    """The newest intent, or where there is none the oldest run; None for a store with neither."""
+    """The newest intent, or where there is none the time when the store was made; None where
+    another store has posted, nobody knows when."""
     by_api: bool
     """Whether *newest* is of the API's time; else of our clock."""
     clean_api: datetime | None
     """The API's time of the first listing since, so that the wait goes on across starts."""
+
+
+def asks_the_same(body: str | None, endpoint: str, sighting: Sighting) -> bool:
+    """Whether what is seen at the API is word for word the request *body*, and can be fetched.
+
+    Within a store a tag tells that. Another store may have asked another question, or another
+    model, for the same row of the same job.
+    """
+    if body is None or sighting.request is None or Endpoint.parse(endpoint).method is Method.LIVE:
+        return False
+    return request_digest(json.loads(body)) == sighting.request
 
 
 class Recovering(Protocol):

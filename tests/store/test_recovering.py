@@ -1,7 +1,9 @@
 """A store that was copied, moved or put back finds again what was posted in its name."""
 
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,11 +11,14 @@ import pytest
 
 from runner.errors import WrongInput
 from runner.lifecycle import State
+from runner.parameters import request_digest
 from runner.rows import Ask, Batch
 from runner.store.mark import Mark
 from runner.store.reconciling import IncidentKind, Known, Sighting
 from runner.store.recovering import Doubted
-from runner.store.sqlite.copying import copy_store
+from runner.store.sqlite import identity, recovering
+from runner.store.sqlite.connection import connect
+from runner.store.sqlite.copying import copy_store, note_that_it_is_a_copy
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.task import RemoteId, Tag
 from tests.store import steps
@@ -32,6 +37,42 @@ async def engine_of(path: Path, clock: ManualClock) -> AsyncIterator[SqliteStore
             yield store
         finally:
             mark.close()
+
+
+@asynccontextmanager
+async def loaded(path: Path, clock: ManualClock) -> AsyncIterator[SqliteStore]:
+    """The store after a load of three rows that no engine was at."""
+    async with open_store(path, clock=clock) as store:
+        with closing(Mark.beside(path)) as mark:
+            await store.begin_mark(mark)
+        scene = await steps.begin(store, clock)
+        await scene.load(steps.numbered(3))
+        await store.end_worker(scene.worker, now=clock.now())
+        yield store
+
+
+async def posted(path: Path, clock: ManualClock) -> Batch:
+    """What an engine posts that loads the same three rows, unless they are loaded already."""
+    async with engine_of(path, clock) as store:
+        scene = await steps.begin(store, clock)
+        await scene.load(steps.numbered(3))
+        return await scene.post(how=steps.accepted)
+
+
+def side_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.newest")
+
+
+def delete(path: Path) -> None:
+    """The store alone, as somebody does who knows of no side file."""
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        each.unlink(missing_ok=True)
+
+
+def asked(sighting: Sighting, batch: Batch) -> str:
+    """The digest of the request, as the account's listing gives it."""
+    (body,) = (each.body for each in batch.attempts if each.tag == sighting.tag)
+    return request_digest(json.loads(body))
 
 
 async def copied(path: Path) -> Path:
@@ -89,19 +130,153 @@ async def test_an_older_copy_is_noticed_until_the_account_was_listed(
     assert await why(path, clock) is None
 
 
-async def test_a_store_without_its_side_file_is_listed_for_unless_nothing_was_posted(
+async def test_a_store_without_its_side_file_is_listed_for_unless_nothing_was_loaded(
     path: Path, clock: ManualClock
 ) -> None:
     """It was moved or copied, and who knows what the other copy has done since."""
-    async with open_store(path, clock=clock) as store:
+    assert await why(path, clock) is None
+    side_file(path).unlink()
+    assert await why(path, clock) is None
+    async with engine_of(path, clock) as store:
+        await (await steps.begin(store, clock)).load(steps.numbered(3))
+    assert await why(path, clock) is None
+    side_file(path).unlink()
+    assert await why(path, clock) is Doubted.NO_MARK
+
+
+async def test_a_copy_from_before_the_first_post_is_an_older_copy(
+    path: Path, clock: ManualClock
+) -> None:
+    """Who loads first and starts by cron makes the backup in between."""
+    async with loaded(path, clock):
+        copy = await copied(path)
+    lost = await posted(path, clock)
+    copy.replace(path)
+    assert await why(path, clock) is Doubted.BEHIND
+    async with engine_of(path, clock) as store:
+        scene = await steps.begin(store, clock)
+        assert len((await store.found(seen(lost), now=clock.now())).adopted) == 3
+        assert await states(scene) == {State.POSTED: 3}
+
+
+async def test_a_backup_is_listed_for_whatever_its_side_file_says(
+    path: Path, clock: ManualClock
+) -> None:
+    """Put back beside an equally old side file, or where there is none, nothing else would tell."""
+    async with loaded(path, clock) as store:
+        await (await steps.begin(store, clock)).post(1)
+        note_that_it_is_a_copy(copy := await copied(path))
+    copy.replace(path)
+    assert await why(path, clock) is Doubted.COPIED
+    side_file(path).unlink()
+    assert await why(path, clock) is Doubted.COPIED
+    async with engine_of(path, clock) as store:
+        await store.listed()
+    assert await why(path, clock) is None
+
+
+async def test_a_backup_without_a_post_is_listed_for_since_the_store_was_made(
+    path: Path, clock: ManualClock
+) -> None:
+    """A run that was loaded after the copy was put back says nothing of what went before."""
+    made_at = clock.now()
+    async with open_store(path, clock=clock):
+        note_that_it_is_a_copy(copy := await copied(path))
+    copy.replace(path)
+    clock.advance(timedelta(days=9))
+    async with loaded(path, clock):
+        pass
+    async with engine_of(path, clock) as store:
+        unlisted = await store.unlisted()
+        assert unlisted is not None
+        assert (unlisted.newest, unlisted.by_api) == (made_at, False)
+
+
+async def test_a_store_in_the_place_of_one_that_has_posted_is_listed_for_from_the_beginning(
+    path: Path, clock: ManualClock
+) -> None:
+    """Deleted by mistake, it is made anew by the next cron job, which would pay for all again."""
+    lost = await posted(path, clock)
+    delete(path)
+    async with loaded(path, clock):
+        pass
+    for _ in range(2):
+        assert await why(path, clock) is Doubted.REPLACED
+    async with engine_of(path, clock) as store:
+        unlisted = await store.unlisted()
+        assert unlisted is not None
+        assert unlisted.newest is None
+        # Somebody else's window would be shorter.
+        await store.note_listing(at=clock.now())
+        await store.claim(None)
+        unlisted = await store.unlisted()
+        assert unlisted is not None
+        assert (unlisted.newest, unlisted.clean_api) == (None, None)
+        scene = await steps.begin(store, clock)
+        sightings = [replace(each, request=asked(each, lost)) for each in seen(lost)]
+        assert len((await store.found(sightings, now=clock.now())).adopted) == 3
+        assert await states(scene) == {State.POSTED: 3}
+        assert await store.verify() == []
+        await store.listed()
+    assert await why(path, clock) is None
+
+
+async def test_a_store_that_was_replaced_twice_is_still_known(
+    path: Path, clock: ManualClock
+) -> None:
+    """What the second one has taken up bears the first one's tags."""
+    lost = []
+    for _ in range(3):
+        batch = await posted(path, clock)
+        lost.append(batch.attempts[0].tag.partition(".")[0])
+        delete(path)
+    async with engine_of(path, clock):
+        pass
+    async with connect(path) as db:
+        assert await db.read(recovering.installs) > set(lost)
+        assert await db.read(identity.replaced_installs) == lost
+
+
+async def test_a_store_in_the_place_of_one_that_never_posted_is_taken_at_its_word(
+    path: Path, clock: ManualClock
+) -> None:
+    """Loaded by mistake and deleted: nothing was paid for, so nobody has to wait."""
+    for _ in range(2):
+        async with loaded(path, clock):
+            pass
+        delete(path)
+    async with loaded(path, clock):
+        pass
+    assert await why(path, clock) is None
+
+
+async def test_a_store_knows_its_login_though_it_took_another_one_s_place(
+    path: Path, clock: ManualClock
+) -> None:
+    """The digest of its login was made with its own id: the other one is no former one."""
+    await posted(path, clock)
+    own = path.rename(path.with_name("mine.db"))
+    await posted(path, clock)
+    delete(path)
+    own.rename(path)
+    async with engine_of(path, clock) as store:
+        await steps.begin(store, clock)
+    assert await why(path, clock) is Doubted.REPLACED
+
+
+async def test_a_load_beside_an_engine_leaves_its_side_file_alone(
+    path: Path, clock: ManualClock
+) -> None:
+    """Set back, it would not tell of the batches that an older copy lacks."""
+    async with engine_of(path, clock) as store:
         scene = await steps.begin(store, clock)
         await scene.load(steps.numbered(3))
-    assert await why(path, clock) is None
-    async with open_store(path, clock=clock) as store:
-        scene = await steps.begin(store, clock)
+        copy = await copied(path)
         await scene.post(1)
-    path.with_name(f"{path.name}.newest").unlink()
-    assert await why(path, clock) is Doubted.NO_MARK
+        async with loaded(path, clock):
+            pass
+    copy.replace(path)
+    assert await why(path, clock) is Doubted.BEHIND
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from runner.store.workers import this_boot
 
 
 def install_id(db: Db) -> str:
-    """Eight base32 characters that every tag of this store begins with; made once."""
+    """Eight base32 characters that every tag of this store begins with; made once, at the latest
+    with its first run: of whatever can be posted every copy knows whose it is."""
     row = db.execute("SELECT value FROM install WHERE name = 'install_id'").fetchone()
     if row:
         return str(row[0])
@@ -45,6 +46,12 @@ def _new_id() -> str:
 def former_installs(db: Db) -> list[str]:
     """The ids that the store had before it was claimed, the first one first."""
     row = db.execute("SELECT value FROM install WHERE name = 'former_installs'").fetchone()
+    return str(row[0]).split() if row else []
+
+
+def replaced_installs(db: Db) -> list[str]:
+    """The ids of stores that stood in the place of this one, and have posted."""
+    row = db.execute("SELECT value FROM install WHERE name = 'replaced_installs'").fetchone()
     return str(row[0]).split() if row else []
 
 

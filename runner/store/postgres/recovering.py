@@ -11,9 +11,14 @@ from runner.lifecycle import Event, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import outlived
-from runner.store.postgres.identity import former_installs, install_id, new_install_id
+from runner.store.postgres.identity import (
+    former_installs,
+    install_id,
+    new_install_id,
+    replaced_installs,
+)
 from runner.store.reconciling import IncidentKind, Sighting
-from runner.store.recovering import Doubted, Unlisted
+from runner.store.recovering import Doubted, Unlisted, asks_the_same
 from runner.task import RemoteId, Tag, identity_digest
 
 _TAKES_UP: Final[dict[State, tuple[Event, ...]]] = {
@@ -70,17 +75,30 @@ def unlisted(db: Db, account: int | None = None) -> Unlisted | None:
         """
     ).fetchone()
     by_api, newest = False, None
-    if row is not None:
+    if why == Doubted.REPLACED:
+        pass  # The other store's intents are gone with it.
+    elif row is not None:
         by_api = row[0] is not None
         newest = row[0] if by_api else row[1]
     else:
-        newest = db.execute("SELECT min(created_at) FROM runs").fetchone()[0]
+        newest = _made_at(db)
     return Unlisted(
         why=Doubted(why),
         newest=None if newest is None else from_ms(newest),
         by_api=by_api,
         clean_api=None if clean is None else from_ms(int(clean)),
     )
+
+
+def _made_at(db: Db) -> int:
+    """Not the oldest run's time: that may have been loaded into a copy that was empty."""
+    (made_at,) = db.execute(
+        """
+        SELECT min(at) FROM (SELECT min(created_at) AS at FROM runs
+                              UNION ALL SELECT min(applied_at) FROM migrations) AS known
+        """
+    ).fetchone()
+    return int(made_at)
 
 
 def note_listing(db: Db, *, at: datetime, account: int | None = None) -> None:
@@ -118,22 +136,23 @@ def _forget_listings(db: Db) -> None:
 
 
 def installs(db: Db) -> frozenset[str]:
-    """Whose tags are this store's: its own, and those that it had before it was claimed."""
-    return frozenset([install_id(db), *former_installs(db)])
+    """Whose tags are this store's: its own, those that it had before it was claimed, and those of
+    stores that stood in its place."""
+    return frozenset([install_id(db), *former_installs(db), *replaced_installs(db)])
 
 
 def adopt_orphans(db: Db, *, now: datetime) -> int:
     orphans = db.execute(
         """
-        SELECT tag, remote_id, account_id FROM incidents
+        SELECT tag, remote_id, account_id, request FROM incidents
          WHERE kind = %s AND closed_at IS NULL AND tag IS NOT NULL AND remote_id IS NOT NULL
         """,
         (IncidentKind.ORPHAN,),
     ).fetchall()
     adopted = 0
-    for text, remote_id, account in orphans:
+    for text, remote_id, account, request in orphans:
         tag = Tag.parse(text)
-        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id))
+        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id), request=request)
         if tag is not None and take_up(db, tag, sighting, account=account, now=now):
             adopted += 1
     return adopted
@@ -142,18 +161,20 @@ def adopt_orphans(db: Db, *, now: datetime) -> int:
 def take_up(
     db: Db, tag: Tag, sighting: Sighting, *, account: int | None, now: datetime
 ) -> bool | None:
-    """A later state of this store posted *tag*: its task is at that attempt from now on.
+    """A later state of this store posted *tag*, or one that stood in its place: its task is at that
+    attempt from now on.
 
-    False if that attempt is known under this id already; None if there is no such task, or it has
-    ended otherwise.
+    False if that attempt is known under this id already; None if there is no such task, it has
+    ended otherwise, or another store asked it, and perhaps something else.
     """
     task = _task_of(db, tag)
     if task is None:
         return None
-    state, attempt, run, model, reserve = db.execute(
+    state, attempt, run, model, reserve, body, endpoint = db.execute(
         """
         SELECT t.state, t.attempt, t.run_id,
-               coalesce(json_text(p.body, 'model_name'), g.model), g.reserve_nanousd
+               coalesce(json_text(p.body, 'model_name'), g.model), g.reserve_nanousd,
+               p.body, g.endpoint
           FROM tasks t JOIN targets g ON g.id = t.target_id
           LEFT JOIN payloads p ON p.task_id = t.id
          WHERE t.id = %s FOR UPDATE OF t
@@ -168,6 +189,8 @@ def take_up(
         return False if known else None
     events = _TAKES_UP.get(State(state))
     if events is None:
+        return None
+    if tag.install in replaced_installs(db) and not asks_the_same(body, endpoint, sighting):
         return None
     account = account or _first_account(db)
     _end_attempt(db, task, attempt, now=now)
@@ -325,9 +348,12 @@ def _recovered_batch(db: Db, task: int, account: int, posted_at: int, moment: in
 
 def _doubt(db: Db, why: Doubted, detail: str) -> None:
     noted = f"{why} {detail}".strip()
+    known = _get(db, "unlisted")
     # The same doubt in the next start: the wait since its first listing goes on.
-    if _get(db, "unlisted") != noted:
-        _set(db, "unlisted", noted)
+    if known != noted:
+        # That one is looked into the furthest back, and no other may shorten it.
+        if known is None or not known.startswith(Doubted.REPLACED):
+            _set(db, "unlisted", noted)
         _forget_listings(db)
         # Asked for at once: what the later state has collected no ready list shows any more.
         db.execute(

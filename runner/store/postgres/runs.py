@@ -9,6 +9,7 @@ from runner.errors import WrongInput
 from runner.failpoints import Point, hit
 from runner.lifecycle import WAITING
 from runner.store.postgres.connection import Db
+from runner.store.postgres.identity import install_id
 from runner.store.values import Run
 from runner.task import Target, short_digest
 
@@ -92,6 +93,7 @@ def begin_run(
     source: str,
     now: datetime,
 ) -> Run:
+    install_id(db)
     db.execute(
         """
         INSERT INTO jobs (name, source) VALUES (%(job)s, %(source)s)

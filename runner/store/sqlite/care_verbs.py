@@ -62,7 +62,7 @@ class CareVerbs:
     async def mark_moved(self, place: str | None) -> None:
         await self._writer.write(_mark_moved, place)
 
-    async def begin_mark(self, mark: Mark) -> None:
+    async def renew_mark(self, mark: Mark) -> None:
         """Make *mark* say that the store knows all of its batches."""
         newest = await self._reader.read(_newest)
         if newest is not None:

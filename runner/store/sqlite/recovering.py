@@ -10,10 +10,16 @@ from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.lifecycle import Event, State, after
 from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
+from runner.store.mark import Mark
 from runner.store.reconciling import IncidentKind, Sighting
-from runner.store.recovering import Doubted, Unlisted
+from runner.store.recovering import Doubted, Unlisted, asks_the_same
 from runner.store.sqlite.deaths import outlived
-from runner.store.sqlite.identity import former_installs, install_id, new_install_id
+from runner.store.sqlite.identity import (
+    former_installs,
+    install_id,
+    new_install_id,
+    replaced_installs,
+)
 from runner.task import RemoteId, Tag, identity_digest
 
 _TAKES_UP: Final[dict[State, tuple[Event, ...]]] = {
@@ -59,14 +65,38 @@ def claim(db: sqlite3.Connection, host: str | None) -> str:
     return made
 
 
-def compare(db: sqlite3.Connection, mark: tuple[str, int] | None) -> None:
-    """Note if the side file says that the store does not know all of its batches."""
-    newest = newest_batch(db)
-    if mark is not None and mark[0] == install_id(db):
-        if mark[1] > newest:
-            _doubt(db, Doubted.BEHIND, str(mark[1]))
-    elif newest and _get(db, "unlisted") is None:
+def compare(db: sqlite3.Connection, mark: Mark) -> None:
+    """Note if the side file says that the store does not know all that was posted."""
+    if _get(db, "unlisted") == Doubted.COPIED:
+        # Noted in the copy while it was made, when nothing else of it was to change.
+        _ask_at_once(db)
+    own, known = install_id(db), installs(db)
+    whose, batch = mark.read() or (None, 0)
+    posted = [*mark.before(), whose] if whose is not None and batch else mark.before()
+    others = [each for each in posted if each not in known]
+    if others:
+        _set(db, "replaced_installs", " ".join([*replaced_installs(db), *others]))
+        _doubt(db, Doubted.REPLACED, others[-1])
+    elif whose == own:
+        if batch > newest_batch(db):
+            _doubt(db, Doubted.BEHIND, str(batch))
+    elif not _has_runs(db):
+        begin_mark(db, mark)
+    elif _get(db, "unlisted") is None:
         _doubt(db, Doubted.NO_MARK, "")
+
+
+def begin_mark(db: sqlite3.Connection, mark: Mark) -> None:
+    """Make the side file of a store that has no run yet: from the first one on it is missed where
+    it is not. One that tells of posts stays for ``compare`` to see."""
+    _, batch = mark.read() or (None, 0)
+    # Within the transaction: an engine that begins a batch meanwhile writes it after this.
+    if not batch and not _has_runs(db):
+        mark.write(install_id(db), 0)
+
+
+def _has_runs(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM runs)").fetchone()[0])
 
 
 def newest_batch(db: sqlite3.Connection) -> int:
@@ -86,17 +116,30 @@ def unlisted(db: sqlite3.Connection, account: int | None = None) -> Unlisted | N
         """
     ).fetchone()
     by_api, newest = False, None
-    if row is not None:
+    if why == Doubted.REPLACED:
+        pass  # The other store's intents are gone with it.
+    elif row is not None:
         by_api = row[0] is not None
         newest = row[0] if by_api else row[1]
     else:
-        newest = db.execute("SELECT min(created_at) FROM runs").fetchone()[0]
+        newest = _made_at(db)
     return Unlisted(
         why=Doubted(why),
         newest=None if newest is None else from_ms(newest),
         by_api=by_api,
         clean_api=None if clean is None else from_ms(int(clean)),
     )
+
+
+def _made_at(db: sqlite3.Connection) -> int:
+    """Not the oldest run's time: that may have been loaded into a copy that was empty."""
+    (made_at,) = db.execute(
+        """
+        SELECT min(at) FROM (SELECT min(created_at) AS at FROM runs
+                              UNION ALL SELECT min(applied_at) FROM migrations) AS known
+        """
+    ).fetchone()
+    return int(made_at)
 
 
 def note_listing(db: sqlite3.Connection, *, at: datetime, account: int | None = None) -> None:
@@ -140,22 +183,23 @@ def _forget_listings(db: sqlite3.Connection) -> None:
 
 
 def installs(db: sqlite3.Connection) -> frozenset[str]:
-    """Whose tags are this store's: its own, and those that it had before it was claimed."""
-    return frozenset([install_id(db), *former_installs(db)])
+    """Whose tags are this store's: its own, those that it had before it was claimed, and those of
+    stores that stood in its place."""
+    return frozenset([install_id(db), *former_installs(db), *replaced_installs(db)])
 
 
 def adopt_orphans(db: sqlite3.Connection, *, now: datetime) -> int:
     orphans = db.execute(
         """
-        SELECT tag, remote_id, account_id FROM incidents
+        SELECT tag, remote_id, account_id, request FROM incidents
          WHERE kind = ? AND closed_at IS NULL AND tag IS NOT NULL AND remote_id IS NOT NULL
         """,
         (IncidentKind.ORPHAN,),
     ).fetchall()
     adopted = 0
-    for text, remote_id, account in orphans:
+    for text, remote_id, account, request in orphans:
         tag = Tag.parse(text)
-        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id))
+        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id), request=request)
         if tag is not None and take_up(db, tag, sighting, account=account, now=now):
             adopted += 1
     return adopted
@@ -164,18 +208,20 @@ def adopt_orphans(db: sqlite3.Connection, *, now: datetime) -> int:
 def take_up(
     db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, account: int | None, now: datetime
 ) -> bool | None:
-    """A later state of this store posted *tag*: its task is at that attempt from now on.
+    """A later state of this store posted *tag*, or one that stood in its place: its task is at that
+    attempt from now on.
 
-    False if that attempt is known under this id already; None if there is no such task, or it has
-    ended otherwise.
+    False if that attempt is known under this id already; None if there is no such task, it has
+    ended otherwise, or another store asked it, and perhaps something else.
     """
     task = _task_of(db, tag)
     if task is None:
         return None
-    state, attempt, run, model, reserve = db.execute(
+    state, attempt, run, model, reserve, body, endpoint = db.execute(
         """
         SELECT t.state, t.attempt, t.run_id,
-               coalesce(json_extract(p.body, '$.model_name'), g.model), g.reserve_nanousd
+               coalesce(json_extract(p.body, '$.model_name'), g.model), g.reserve_nanousd,
+               p.body, g.endpoint
           FROM tasks t JOIN targets g ON g.id = t.target_id
           LEFT JOIN payloads p ON p.task_id = t.id
          WHERE t.id = ?
@@ -190,6 +236,8 @@ def take_up(
         return False if known else None
     events = _TAKES_UP.get(State(state))
     if events is None:
+        return None
+    if tag.install in replaced_installs(db) and not asks_the_same(body, endpoint, sighting):
         return None
     account = account or _first_account(db)
     _end_attempt(db, task, attempt, now=now)
@@ -345,14 +393,29 @@ def _recovered_batch(
 
 def _doubt(db: sqlite3.Connection, why: Doubted, detail: str) -> None:
     noted = f"{why} {detail}".strip()
+    known = _get(db, "unlisted")
     # The same doubt in the next start: the wait since its first listing goes on.
-    if _get(db, "unlisted") != noted:
-        _set(db, "unlisted", noted)
+    if known != noted:
+        # That one is looked into the furthest back, and no other may shorten it.
+        if known is None or not known.startswith(Doubted.REPLACED):
+            _set(db, "unlisted", noted)
         _forget_listings(db)
-        # Asked for at once: what the later state has collected no ready list shows any more.
-        db.execute(
-            "UPDATE tasks SET ready = 1, due_at = min(due_at, posted_at) WHERE state = 'posted'"
-        )
+        _ask_at_once(db)
+
+
+def _ask_at_once(db: sqlite3.Connection) -> None:
+    """What the later state has collected no ready list shows any more."""
+    db.execute("UPDATE tasks SET ready = 1, due_at = min(due_at, posted_at) WHERE state = 'posted'")
+
+
+def note_copy(db: sqlite3.Connection) -> None:
+    """The copy in *db* may be put in the store's place one day, when that has gone on.
+
+    Whatever the schema is: no engine has been at it yet.
+    """
+    _forget_listings(db)
+    if _get(db, "unlisted") is None:
+        _set(db, "unlisted", Doubted.COPIED)
 
 
 def _get(db: sqlite3.Connection, name: str) -> str | None:

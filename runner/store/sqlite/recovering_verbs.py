@@ -40,8 +40,12 @@ class RecoveringVerbs:
 
     async def keep_mark(self, mark: Mark) -> None:
         """Compare the store with its side file, and write that with each batch from now on."""
-        await self._writer.write(recovering.compare, mark.read())
+        await self._writer.write(recovering.compare, mark)
         self._mark = mark
+
+    async def begin_mark(self, mark: Mark) -> None:
+        """Make the side file of a store that nothing was loaded into yet."""
+        await self._writer.write(recovering.begin_mark, mark)
 
     async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
         return await self._reader.read(recovering.unlisted, account)
