@@ -11,6 +11,7 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence
 from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import outlived
 from runner.store.postgres.extras import add_extra, is_extra
+from runner.store.postgres.owners import Owners
 from runner.store.postgres.recovering import installs, take_up
 from runner.store.reconciling import (
     Found,
@@ -66,6 +67,7 @@ def found(
     account: int | None = None,
 ) -> Found:
     ours = installs(db)
+    owners = Owners(db, [tag for each in sightings if (tag := Tag.parse(each.tag)) is not None])
     _hold_tasks(db, sightings)
     known: dict[str, Known] = {}
     adopted, opened = set(), 0
@@ -87,7 +89,7 @@ def found(
         if row is None:
             if tag.install not in ours:
                 continue
-            if (taken := take_up(db, tag, sighting, account=account, now=now)) is None:
+            if (taken := take_up(db, owners, tag, sighting, account=account, now=now)) is None:
                 opened += open_incident(db, _orphan(tag, sighting, account), now=now)
             elif taken:
                 adopted.add(sighting.tag)

@@ -22,6 +22,7 @@ from runner.store.reconciling import (
 )
 from runner.store.sqlite.deaths import outlived
 from runner.store.sqlite.extras import add_extra, is_extra
+from runner.store.sqlite.owners import Owners
 from runner.store.sqlite.recovering import installs, take_up
 from runner.task import Endpoint, Method, Tag
 
@@ -67,6 +68,7 @@ def found(
     account: int | None = None,
 ) -> Found:
     ours = installs(db)
+    owners = Owners(db, [tag for each in sightings if (tag := Tag.parse(each.tag)) is not None])
     known: dict[str, Known] = {}
     adopted, opened = set(), 0
     for sighting in sightings:
@@ -87,7 +89,7 @@ def found(
         if row is None:
             if tag.install not in ours:
                 continue
-            if (taken := take_up(db, tag, sighting, account=account, now=now)) is None:
+            if (taken := take_up(db, owners, tag, sighting, account=account, now=now)) is None:
                 opened += open_incident(db, _orphan(tag, sighting, account), now=now)
             elif taken:
                 adopted.add(sighting.tag)

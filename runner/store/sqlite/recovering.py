@@ -20,7 +20,8 @@ from runner.store.sqlite.identity import (
     new_install_id,
     replaced_installs,
 )
-from runner.task import RemoteId, Tag, identity_digest
+from runner.store.sqlite.owners import Owners
+from runner.task import RemoteId, Tag
 
 _TAKES_UP: Final[dict[State, tuple[Event, ...]]] = {
     State.PENDING: (Event.FOUND,),
@@ -196,17 +197,27 @@ def adopt_orphans(db: sqlite3.Connection, *, now: datetime) -> int:
         """,
         (IncidentKind.ORPHAN,),
     ).fetchall()
-    adopted = 0
-    for text, remote_id, account, request in orphans:
-        tag = Tag.parse(text)
-        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id), request=request)
-        if tag is not None and take_up(db, tag, sighting, account=account, now=now):
-            adopted += 1
-    return adopted
+    seen = [
+        (tag, Sighting(tag=text, remote_id=RemoteId(id_), request=request), account)
+        for text, id_, account, request in orphans
+        if (tag := Tag.parse(text)) is not None
+    ]
+    owners = Owners(db, [tag for tag, *_ in seen])
+    taken = [
+        take_up(db, owners, tag, sighting, account=account, now=now)
+        for tag, sighting, account in seen
+    ]
+    return sum(map(bool, taken))
 
 
 def take_up(
-    db: sqlite3.Connection, tag: Tag, sighting: Sighting, *, account: int | None, now: datetime
+    db: sqlite3.Connection,
+    owners: Owners,
+    tag: Tag,
+    sighting: Sighting,
+    *,
+    account: int | None,
+    now: datetime,
 ) -> bool | None:
     """A later state of this store posted *tag*, or one that stood in its place: its task is at that
     attempt from now on.
@@ -214,7 +225,7 @@ def take_up(
     False if that attempt is known under this id already; None if there is no such task, it has
     ended otherwise, or another store asked it, and perhaps something else.
     """
-    task = _task_of(db, tag)
+    task = owners.task_of(tag)
     if task is None:
         return None
     state, attempt, run, model, reserve, body, endpoint = db.execute(
@@ -267,32 +278,6 @@ def take_up(
     )
     outlived(db, [task])
     return True
-
-
-def _task_of(db: sqlite3.Connection, tag: Tag) -> int | None:
-    """The task that *tag* was made for: by its id, or, if that is another one's now, by digest."""
-    row = db.execute(
-        """
-        SELECT r.tag_part, w.key, g.name, t.sample, t.turn
-          FROM tasks t JOIN runs r ON r.id = t.run_id
-          JOIN rows w ON w.id = t.row_id JOIN targets g ON g.id = t.target_id
-         WHERE t.id = ?
-        """,
-        (tag.task,),
-    ).fetchone()
-    if row is not None and row[0] == tag.run and identity_digest(*row[1:]) == tag.digest:
-        return int(tag.task)
-    # The rows were loaded anew in another order, after an older copy was put back.
-    rows = db.execute(
-        """
-        SELECT t.id, w.key, g.name, t.sample, t.turn
-          FROM runs r JOIN tasks t ON t.run_id = r.id
-          JOIN rows w ON w.id = t.row_id JOIN targets g ON g.id = t.target_id
-         WHERE r.tag_part = ?
-        """,
-        (tag.run,),
-    )
-    return next((id_ for id_, *who in rows if identity_digest(*who) == tag.digest), None)
 
 
 def _end_attempt(db: sqlite3.Connection, task: int, number: int, *, now: datetime) -> None:
