@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from runner.store.endings import Ending, Posted
-from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.reconciling import IncidentKind, NewIncident, Sighting
 from runner.task import RemoteId
 
 
@@ -24,6 +24,21 @@ class Expected:
     """None while its final charge is not known."""
     accepted_api: datetime
     """Not before this it was taken, in the API's time."""
+    failed: bool = False
+    """The API has reported a failure, so that its advance may have come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCost:
+    """What a failed task cost in the end, as the listing says. Amounts in nano-dollars."""
+
+    task: int
+    attempt: int
+    remote_id: RemoteId
+    tag: str
+    booked: int | None
+    """What stands in our books until now; None if its money is at risk."""
+    cost: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +55,12 @@ class Audit:
     """Tasks whose final cost both sides tell."""
     untold: int = 0
     """Tasks of which the listing tells no final cost: only the advance, 0, or nothing."""
+    unrefunded: int = 0
+    """Of the untold ones: failed, booked as refunded, and listed with their advance."""
+    unrefunded_cost: int = 0
+    """What the listing shows for these."""
+    settled: int = 0
+    """Failed tasks whose money was at risk, and whose final cost the listing tells."""
     listed_cost: int = 0
     """Of the compared ones, as the listing says."""
     booked_cost: int = 0
@@ -81,6 +102,26 @@ class Auditing(Protocol):
     ) -> list[Expected]:
         """Tasks at the API, or at *account* there, beside those of the attempts, posted in that
         time of the API's."""
+
+    async def failed_tasks(
+        self,
+        account: int,
+        start: datetime,
+        end: datetime,
+        *,
+        ended_since: datetime,
+        after: int,
+    ) -> tuple[list[Expected], int | None]:
+        """As ``expected``, from *start* to just before *end*, but only failures that have money at
+        risk or were booked from *ended_since* on, by our clock."""
+
+    async def settle_failures(
+        self, costs: Sequence[FailureCost], incidents: Sequence[NewIncident], *, now: datetime
+    ) -> int:
+        """Book what failed tasks cost in the end and open *incidents* about it, of which the new
+        ones are counted. What was booked otherwise in the meantime stays; if all of it was, nothing
+        is opened.
+        """
 
     async def last_audit(self, account: int) -> Audit | None:
         """The newest one."""

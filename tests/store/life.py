@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from runner.lifecycle import MOVES, State
 from runner.rows import Attempt, Batch
 from runner.store.amounts import Money
+from runner.store.auditing import FailureCost
 from runner.store.control import Keep
 from runner.store.endings import Answered, Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.listing import Selection
@@ -135,6 +136,8 @@ class Life(RuleBasedStateMachine):
         self.taken: list[Posted] = []
         self.paused = False
         self.ids: dict[tuple[str, int], str] = {}
+        self.failed: dict[tuple[str, int], int | None] = {}
+        """What is booked for the attempts that failed; None while that is at risk."""
         self.told: set[str] = set()
         self.disputed: set[str] = set()
         """Tasks with an open incident: what it is about is kept until a person has closed it."""
@@ -461,6 +464,7 @@ class Life(RuleBasedStateMachine):
                 known.tries += 1
                 known.state = State.PENDING if again_at else State.FAILED
                 known.reason = "" if again_at else "remote"
+                self.failed[name, ending.attempt] = cost
                 if cost is None:
                     self.money[name, ending.attempt] = Money(advanced=ADVANCED, at_risk=ADVANCED)
                     return
@@ -474,6 +478,32 @@ class Life(RuleBasedStateMachine):
             charged=charge,
             refunded=max(0, ADVANCED - charge),
             over_reserve=max(0, charge - RESERVE),
+        )
+
+    @precondition(lambda self: self.failed)
+    @rule(
+        data=st.data(), cost=st.sampled_from([0, PRICE, ADVANCED, 3 * RESERVE]), late=st.booleans()
+    )
+    def settle_a_failure(self, data: st.DataObject, cost: int, late: bool) -> None:
+        key = name, attempt = data.draw(st.sampled_from(sorted(self.failed)))
+        ids = {name: task for task, name in self.names.items()}
+        found = FailureCost(
+            task=ids[name],
+            attempt=attempt,
+            remote_id=RemoteId(self.ids[key]),
+            tag="",
+            booked=cost + 1 if late else self.failed[key],
+            cost=cost,
+        )
+        self.do(self.scene.store.settle_failures([found], [], now=self.clock.now()))
+        if late:
+            return
+        self.failed[key], before = cost, self.money[key]
+        self.money[key] = Money(
+            advanced=ADVANCED,
+            charged=cost,
+            refunded=max(0, ADVANCED - cost),
+            over_reserve=max(0, before.over_reserve + cost - before.charged - before.at_risk),
         )
 
     def waits(self, name: str, attempt: int) -> bool:

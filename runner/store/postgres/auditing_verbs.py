@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from runner.store.auditing import Audit, Expected
+from runner.store.auditing import Audit, Expected, FailureCost
 from runner.store.endings import Ending, Posted
-from runner.store.postgres import auditing, extras
+from runner.store.postgres import auditing, extras, settling
 from runner.store.postgres.connection import Connection
-from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.reconciling import IncidentKind, NewIncident, Sighting
 
 
 class AuditingVerbs:
@@ -31,6 +31,24 @@ class AuditingVerbs:
         self, start: datetime, end: datetime, *, account: int | None = None
     ) -> list[Expected]:
         return await self._reader.read(auditing.extra_expected, start, end, account=account)
+
+    async def failed_tasks(
+        self,
+        account: int,
+        start: datetime,
+        end: datetime,
+        *,
+        ended_since: datetime,
+        after: int,
+    ) -> tuple[list[Expected], int | None]:
+        return await self._reader.read(
+            auditing.failed_tasks, account, start, end, ended_since=ended_since, after=after
+        )
+
+    async def settle_failures(
+        self, costs: Sequence[FailureCost], incidents: Sequence[NewIncident], *, now: datetime
+    ) -> int:
+        return await self._writer.write(settling.settle_failures, costs, incidents, now=now)
 
     async def last_audit(self, account: int) -> Audit | None:
         return await self._reader.read(auditing.last_audit, account)

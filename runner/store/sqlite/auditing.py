@@ -64,7 +64,7 @@ def expected(
         """
         SELECT a.task_id, a.number, a.remote_id, a.tag, a.advanced_nanousd,
                CASE WHEN a.charge_evidence IS NOT NULL THEN a.charged_nanousd END,
-               b.intended_api_at
+               b.intended_api_at, a.state = 'failed'
           FROM attempts a CROSS JOIN batches b ON b.id = a.batch_id
          WHERE a.task_id > :after AND a.task_id <= :last AND a.remote_id IS NOT NULL
            AND b.account_id = :account AND b.intended_api_at BETWEEN :start AND :end
@@ -79,10 +79,46 @@ def expected(
             "end": to_ms(end),
         },
     )
-    found = [_expected(row) for row in rows]
+    return [_expected(row) for row in rows], _go_on_after(db, after)
+
+
+def failed_tasks(
+    db: sqlite3.Connection,
+    account: int,
+    start: datetime,
+    end: datetime,
+    *,
+    ended_since: datetime,
+    after: int,
+) -> tuple[list[Expected], int | None]:
+    rows = db.execute(
+        """
+        SELECT a.task_id, a.number, a.remote_id, a.tag, a.advanced_nanousd,
+               CASE WHEN a.charge_evidence IS NOT NULL THEN a.charged_nanousd END,
+               b.intended_api_at, 1
+          FROM attempts a CROSS JOIN batches b ON b.id = a.batch_id
+         WHERE a.task_id > :after AND a.task_id <= :last AND a.remote_id IS NOT NULL
+           AND a.state = 'failed' AND (a.at_risk_nanousd > 0 OR a.ended_at >= :ended_since)
+           AND b.account_id = :account
+           AND b.intended_api_at >= :start AND b.intended_api_at < :end
+           AND b.endpoint NOT LIKE '%/live'
+        """,
+        {
+            "after": after,
+            "last": after + TASKS_AT_ONCE,
+            "ended_since": to_ms(ended_since),
+            "account": account,
+            "start": to_ms(start),
+            "end": to_ms(end),
+        },
+    )
+    return [_expected(row) for row in rows], _go_on_after(db, after)
+
+
+def _go_on_after(db: sqlite3.Connection, after: int) -> int | None:
     (newest,) = db.execute("SELECT coalesce(max(task_id), 0) FROM attempts").fetchone()
     last = after + TASKS_AT_ONCE
-    return found, last if last < newest else None
+    return last if last < newest else None
 
 
 def extra_expected(
@@ -91,7 +127,8 @@ def extra_expected(
     rows = db.execute(
         """
         SELECT task_id, attempt, remote_id, tag, advanced_nanousd,
-               CASE WHEN charge_evidence IS NOT NULL THEN charged_nanousd END, posted_at
+               CASE WHEN charge_evidence IS NOT NULL THEN charged_nanousd END, posted_at,
+               state = 'failed'
           FROM extra_charges
          WHERE posted_at BETWEEN :start AND :end
            AND (:account IS NULL OR account_id = :account)
@@ -102,7 +139,7 @@ def extra_expected(
 
 
 def _expected(row: tuple[Any, ...]) -> Expected:
-    task, attempt, remote_id, tag, advanced, charged, accepted_api = row
+    task, attempt, remote_id, tag, advanced, charged, accepted_api, failed = row
     return Expected(
         task=task,
         attempt=attempt,
@@ -111,6 +148,7 @@ def _expected(row: tuple[Any, ...]) -> Expected:
         advanced=advanced,
         charged=charged,
         accepted_api=from_ms(accepted_api),
+        failed=bool(failed),
     )
 
 
