@@ -194,11 +194,22 @@ class Listed:
     model: str | None = None
     request: str | None = None
     """The digest of what was asked (``parameters.request_digest``), where there is a tag."""
+    done_at: datetime | None = None
+    """None while it runs."""
 
     @property
     def live(self) -> bool:
         """Whether it was a Live call: nothing can be fetched under its id (API.md §3)."""
         return self.url is not None and self.url.rstrip("/").endswith("/live")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it shows that the task has ended, and not well."""
+        return self.done_at is not None and self.status.rstrip(".").lower() not in _NO_FAILURE
+
+
+_NO_FAILURE: Final = frozenset({"", "ok", "20000"})
+"""How the listing may word an answer; docs call ``status`` a message, others have seen a code."""
 
 
 def listed_rows(envelope: Envelope) -> list[Listed]:
@@ -229,6 +240,7 @@ def _listed(row: object) -> Listed:
         status=words_of(fields.get("status")),
         model=text_of(metadata.get("model_name")) if isinstance(metadata, dict) else None,
         request=request_digest(metadata) if isinstance(metadata, dict) and tag else None,
+        done_at=moment_of(fields.get("datetime_done")),
     )
 
 

@@ -2,6 +2,7 @@
 
     listing, 48 h ─┬─ a tag of ours under another id ──▶ double charge, orphan (incidents)
                    ├─ a final cost more than 1 % off ──▶ cost_differs
+                   ├─ what a failed task cost ─────────▶ booked (runner/pipeline/failures.py)
     our books ─────┴─ taken by the API, not listed ────▶ not_listed
 
 What arrived after it had been taken for absent shows here, instead of only on the bill. The day is
@@ -21,13 +22,23 @@ import structlog
 
 from runner.api.client import MOST_LISTED
 from runner.api.errors import ApiError
-from runner.money import ADVANCE, BASE_PRICE_STANDARD, exact
+from runner.money import exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard
 from runner.pipeline.engine import Engine
 from runner.pipeline.extras import book_sightings
+from runner.pipeline.failures import (
+    OLDEST,
+    TOLD_ONE_BY_ONE,
+    Proof,
+    Row,
+    differs,
+    failed_before,
+    settle,
+    told,
+)
 from runner.pipeline.listings import Listing, take_note
-from runner.store.auditing import Audit, Expected
+from runner.store.auditing import Audit, Expected, FailureCost
 from runner.store.reconciling import IncidentKind, NewIncident
 from runner.store.values import StoreUnwritable
 
@@ -48,9 +59,6 @@ MOST_PAGES: Final = 200
 _AT_ONCE: Final = 4
 _PAGE_EVERY_S: Final = 15.0
 """Between later pages: of the nine listing calls a minute half are left to the reconciler."""
-
-_TOLD_ONE_BY_ONE: Final = 10
-"""More differences of a kind than this are told in one incident: they have one cause."""
 
 _LOOK_S: Final = 0.5
 _AGAIN_S: Final = 3600.0
@@ -114,6 +122,8 @@ async def audit(engine: Engine, *, patient: bool) -> Audit | None:
         compared=made.compared,
         listed_usd=exact(made.listed_cost),
         booked_usd=exact(made.booked_cost),
+        unrefunded=made.unrefunded,
+        settled=made.settled,
         differing=made.differing,
         missing=made.missing,
         foreign=made.foreign,
@@ -136,8 +146,8 @@ async def _start(engine: Engine, end: datetime) -> datetime:
 class _Pass:
     """One reading of the listing."""
 
-    costs: dict[str, int | None] = field(default_factory=dict)
-    """Of every row, by its id."""
+    rows: dict[str, Row] = field(default_factory=dict)
+    """By their ids."""
     foreign: int = 0
     foreign_cost: int = 0
     pages: int = 0
@@ -152,18 +162,22 @@ class _Reader:
         self.start = start
         self.end = end
         self.incidents = 0
-        self._patient = patient
+        self.patient = patient
         self._pages_left = MOST_PAGES
 
     async def read(self) -> _Pass | None:
         """Go through the listing once; None if it cannot be had."""
+        return await self.read_between(self.start, self.end)
+
+    async def read_between(self, start: datetime, end: datetime) -> _Pass | None:
+        """Go once through the listing of another window."""
         done, offset = _Pass(), 0
         while self._pages_left > 0:
             await self._wait_for_turn(done.pages)
             try:
                 rows = await self.engine.api.id_list(
-                    self.start,
-                    self.end,
+                    start,
+                    end,
                     offset=offset,
                     limit=MOST_LISTED,
                     priority=Priority.RECONCILE,
@@ -174,10 +188,12 @@ class _Reader:
             heard(self.engine)
             self._pages_left -= 1
             done.pages += 1
-            page = Listing(self.start, self.end)
+            page = Listing(start, end)
             page.add(rows)
             await self._book(page, done)
-            done.costs.update((row.id, row.cost_nanousd) for row in rows)
+            done.rows.update(
+                (row.id, Row(row.cost_nanousd, row.done_at, row.failed)) for row in rows
+            )
             offset += len(rows)
             if len(rows) < MOST_LISTED:
                 done.whole = True
@@ -185,7 +201,7 @@ class _Reader:
         return done
 
     async def _wait_for_turn(self, pages: int) -> None:
-        if not self._patient:
+        if not self.patient:
             return
         if pages >= _AT_ONCE:
             await self.engine.rest(_PAGE_EVERY_S)
@@ -206,27 +222,33 @@ async def _compare(reader: _Reader) -> Audit | None:
     if first is None:
         return None
     books = _Books()
-    await _go_through(reader, first.costs, books)
+    await _go_through(reader, first.rows, books)
     if books.missing and first.pages > 1:
         # Pages move while tasks end, and a row may slip between two of them: look twice.
         second = await reader.read()
         whole = second is not None and second.whole
         first.whole = first.whole and whole
-        seen = second.costs if second is not None else {}
+        seen = second.rows if second is not None else {}
         books.missing = [each for each in books.missing if each.remote_id not in seen]
     missing = books.missing if first.whole else []
-    opened = await _tell(reader.engine, IncidentKind.COST_DIFFERS, books.differing)
+    await _look_further_back(reader, first.rows, books)
+    books.judge_failures()
+    opened = await settle(reader.engine, books.failures)
+    opened += await _tell(reader.engine, IncidentKind.COST_DIFFERS, books.differing)
     opened += await _tell(reader.engine, IncidentKind.NOT_LISTED, [(e, None) for e in missing])
     return Audit(
         start=reader.start,
         end=reader.end,
         whole=first.whole,
-        listed=len(first.costs),
+        listed=len(first.rows),
         compared=books.compared,
         untold=books.untold,
+        unrefunded=books.unrefunded,
+        unrefunded_cost=books.unrefunded_cost,
+        settled=sum(each.booked is None for each in books.failures),
         listed_cost=books.listed,
         booked_cost=books.booked,
-        differing=len(books.differing),
+        differing=len(books.differing) + sum(e.booked is not None for e in books.failures),
         missing=len(missing),
         foreign=first.foreign,
         foreign_cost=first.foreign_cost,
@@ -244,40 +266,70 @@ class _Books:
 
     compared: int = 0
     untold: int = 0
+    unrefunded: int = 0
+    unrefunded_cost: int = 0
     listed: int = 0
     booked: int = 0
     differing: list[Difference] = field(default_factory=list)
     missing: list[Expected] = field(default_factory=list)
+    proof: Proof = field(default_factory=Proof)
+    failures: list[FailureCost] = field(default_factory=list)
+    """What failed tasks have cost, where that is not what is booked."""
+    _undecided: list[tuple[Expected, Row]] = field(default_factory=list)
+    """Failures of which only the listing as a whole shows what their rows mean."""
 
-    def take(self, tasks: Iterable[Expected], costs: Mapping[str, int | None]) -> None:
+    def take(self, tasks: Iterable[Expected], rows: Mapping[str, Row]) -> None:
         for task in tasks:
-            if task.remote_id not in costs:
+            row = rows.get(task.remote_id)
+            if row is None:
                 self.missing.append(task)
-                continue
-            cost = costs[task.remote_id]
-            if task.charged is None:
-                continue
-            if cost is None or not _told(task, cost):
+            elif task.failed:
+                self._take_failure(task, row)
+            elif task.charged is not None:
+                self.proof.learn(task, row)
+                if row.cost is None or not told(task, row.cost):
+                    self.untold += 1
+                    continue
+                self._compare(row.cost, task.charged)
+                if differs(row.cost, task.charged):
+                    self.differing.append((task, row.cost))
+
+    def _take_failure(self, task: Expected, row: Row) -> None:
+        # Mostly it cost nothing, as was booked, and need not be kept until the end.
+        if row.cost == task.charged == 0:
+            self._compare(0, 0)
+        else:
+            self._undecided.append((task, row))
+
+    def _compare(self, listed: int, booked: int) -> None:
+        self.compared += 1
+        self.listed += listed
+        self.booked += booked
+
+    def judge_failures(self) -> None:
+        """Say what failed tasks have cost, now that the whole listing was seen."""
+        for task, row in self._undecided:
+            if row.cost is None or not self.proof.tells(task, row):
                 self.untold += 1
+                if row.cost and task.charged == 0:
+                    self.unrefunded += 1
+                    self.unrefunded_cost += row.cost
                 continue
-            self.compared += 1
-            self.listed += cost
-            self.booked += task.charged
-            if differs(cost, task.charged):
-                self.differing.append((task, cost))
+            self._compare(row.cost, row.cost if task.charged is None else task.charged)
+            if task.charged is None or differs(row.cost, task.charged):
+                self.failures.append(
+                    FailureCost(
+                        task=task.task,
+                        attempt=task.attempt,
+                        remote_id=task.remote_id,
+                        tag=task.tag,
+                        booked=task.charged,
+                        cost=row.cost,
+                    )
+                )
 
 
-def _told(task: Expected, cost: int) -> bool:
-    advances = {0, ADVANCE, ADVANCE + BASE_PRICE_STANDARD, task.advanced}
-    return cost == task.charged or cost not in advances
-
-
-def differs(listed: int, booked: int) -> bool:
-    """Whether two costs of a task are more than 1 % apart (DESIGN.md §5)."""
-    return abs(listed - booked) * 100 > max(listed, booked)
-
-
-async def _go_through(reader: _Reader, costs: Mapping[str, int | None], books: _Books) -> None:
+async def _go_through(reader: _Reader, rows: Mapping[str, Row], books: _Books) -> None:
     engine = reader.engine
     # What was taken shortly before the listing was begun may not show yet.
     end = reader.end - LAG
@@ -286,18 +338,29 @@ async def _go_through(reader: _Reader, costs: Mapping[str, int | None], books: _
         tasks, after = await engine.store.expected(
             engine.account, reader.start, reader.end, after=after
         )
-        books.take((t for t in tasks if t.remote_id in costs), costs)
+        books.take((t for t in tasks if t.remote_id in rows), rows)
         books.missing += [
-            each for each in tasks if each.remote_id not in costs and each.accepted_api <= end
+            each for each in tasks if each.remote_id not in rows and each.accepted_api <= end
         ]
     extra = await engine.store.extra_expected(reader.start, reader.end, account=engine.account)
-    books.take((task for task in extra if task.remote_id in costs), costs)
+    books.take((task for task in extra if task.remote_id in rows), rows)
+
+
+async def _look_further_back(reader: _Reader, rows: Mapping[str, Row], books: _Books) -> None:
+    """Take in failures of older tasks, too: after 72 hours they had been posted long before."""
+    reach = OLDEST if reader.patient else KEPT
+    older = await failed_before(reader.engine, reader.end - reach, reader.start)
+    unseen = [each.accepted_api for each in older if each.remote_id not in rows]
+    if unseen:
+        listed = await reader.read_between(min(unseen), reader.start)
+        rows = rows if listed is None else {**listed.rows, **rows}
+    books.take((task for task in older if task.remote_id in rows), rows)
 
 
 async def _tell(engine: Engine, kind: IncidentKind, found: Sequence[Difference]) -> int:
     """Open incidents about *found*; returns how many are new."""
     now = engine.clock.now()
-    if len(found) > _TOLD_ONE_BY_ONE:
+    if len(found) > TOLD_ONE_BY_ONE:
         amount = sum(_apart(*each) for each in found)
         task, cost = max(found, key=lambda each: _apart(*each))
         message = f"{len(found):,} tasks; the greatest is task {task.task}: {_words(task, cost)}"

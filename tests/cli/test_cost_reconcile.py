@@ -42,6 +42,21 @@ def test_whatever_limits_the_comparison_is_said() -> None:
     assert "Nothing differs" not in words
 
 
+def test_what_a_refund_rests_on_is_told() -> None:
+    """Where the listing proves nothing, the bill is the next to look at, and for what amount."""
+    made = replace(FINE, untold=7, unrefunded=3, unrefunded_cost=30_600_000)
+    assert "3 of these failed and are booked as refunded: if they are not, $0.0306 more" in (
+        audit_words(made)
+    )
+    assert "refunded" not in audit_words(replace(FINE, untold=7))
+
+
+def test_money_that_is_at_risk_no_longer_is_told() -> None:
+    """Whoever asks because of it wants to read that it is gone."""
+    assert "3 failed, and what was at risk" in audit_words(replace(FINE, settled=3))
+    assert "at risk" not in audit_words(FINE)
+
+
 def test_the_document_and_the_line_hold_the_same_numbers() -> None:
     """Scripts read either."""
     made = replace(FINE, differing=2, incidents=1)

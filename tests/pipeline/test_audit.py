@@ -14,8 +14,9 @@ from runner.api.client import LlmResponses
 from runner.api.posting import PostReply, Stranger
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.pipeline import audit as auditing
-from runner.pipeline.audit import audit, audit_daily, audit_if_due, differs
+from runner.pipeline.audit import audit, audit_daily, audit_if_due
 from runner.pipeline.extras import fetch_extras
+from runner.pipeline.failures import differs
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault, Strike
 from runner.store.auditing import Audit

@@ -19,6 +19,9 @@ def audit_document(audit: "Audit") -> dict[str, object]:
             "rows_listed": audit.listed,
             "compared": audit.compared,
             "untold": audit.untold,
+            "unrefunded": audit.unrefunded,
+            "unrefunded_cost": exact(audit.unrefunded_cost),
+            "settled": audit.settled,
             "listed": exact(audit.listed_cost),
             "booked": exact(audit.booked_cost),
             "differing": audit.differing,
@@ -38,6 +41,8 @@ def audit_keys(audit: "Audit") -> dict[str, object]:
         "listed": amount(audit.listed_cost),
         "booked": amount(audit.booked_cost),
         "untold": audit.untold,
+        "unrefunded": audit.unrefunded,
+        "settled": audit.settled,
         "differing": audit.differing,
         "missing": audit.missing,
         "foreign": audit.foreign,
@@ -55,6 +60,13 @@ def audit_words(audit: "Audit") -> str:
     ]
     if audit.untold:
         lines.append(f"{audit.untold:,} show only their advance, which says nothing.")
+    if audit.unrefunded:
+        lines.append(
+            f"{audit.unrefunded:,} of these failed and are booked as refunded: if they are not, "
+            f"{short(audit.unrefunded_cost)} more was charged."
+        )
+    if audit.settled:
+        lines.append(f"{audit.settled:,} failed, and what was at risk for them is settled now.")
     if audit.differing:
         lines.append(f"{audit.differing:,} differ by more than 1 %.")
     if audit.missing:

@@ -24,7 +24,8 @@ def command(session: Session, /, run: str | None, by: str | None, reconcile: boo
 
     Held money may still be charged; money at risk is of attempts of which nobody knows yet whether
     they were taken, or whose refund has not been seen. --reconcile makes the day's audit now: it
-    lists the account's tasks of two days, which is free, and opens an incident for what differs.
+    lists the account's tasks of two days, which is free, opens an incident for what differs, and
+    books what failed tasks cost in the end; those with money at risk are looked for in thirty days.
     """
     from runner.cli.actions import cost
 

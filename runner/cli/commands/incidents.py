@@ -30,9 +30,9 @@ def command(session: Session, /, **given: Unpack[IncidentsOptions]) -> Exit:
 
     double_charge: a second task at the API for one attempt, or one for an attempt that was taken
     for not sent. orphan: a task with a tag of this store's that is not in it. cost_differs: the
-    API lists another cost than was booked. not_listed: the API took a task and does not list it.
-    Amounts are what was paid without use, or by which the
-    records differ. A closed incident is kept, and no sum changes.
+    API lists another cost than was booked; that of a failed task is booked with the incident.
+    not_listed: the API took a task and does not list it. Amounts are what was paid without use, or
+    by which the records differ. A closed incident is kept, and no sum changes.
     """
     from runner.cli.actions import incidents
 
