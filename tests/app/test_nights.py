@@ -85,7 +85,7 @@ async def test_a_night_belongs_to_the_day_on_which_it_began(tmp_path: Path) -> N
     async with placed(tmp_path, speed=40, latency=A_MINUTE) as place:
         now = place.clock.now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-        place.clock.advance(midnight - now - timedelta(seconds=5))
+        place.clock.advance(midnight - now - timedelta(seconds=40))
         job = place.job(3, run=TONIGHT)
         summary = await place.start(job, WAIT)
         assert place.clock.now() > midnight
