@@ -29,7 +29,8 @@ class Lives:
 
     async def begin(self, limit: int = 100, *, at_once: bool = False) -> Batch | Idle:
         if not at_once:
-            self.clock.advance(MINUTE)
+            # A server may still hold the connection of the life before for a moment.
+            self.clock.advance(2 * MINUTE)
         ((target, _),) = await self.store.targets_to_post(
             self.scene.run.id, now=self.clock.now()
         ) or ((0, None),)

@@ -75,11 +75,13 @@ def _above_floor(db: sqlite3.Connection, account: int, ceiling: Ceiling) -> int:
     balance, floor = ceiling.balance, ceiling.floor or 0
     if balance is None or balance.stated is None:
         return 0
-    (gone,) = db.execute(
+    charged, held = db.execute(
         """
-        SELECT coalesce(sum(charged_nanousd + held_nanousd), 0)
+        SELECT coalesce(sum(charged_nanousd), 0), coalesce(sum(held_nanousd), 0)
           FROM account_money WHERE account_id = ?
         """,
         (account,),
     ).fetchone()
-    return int(balance.stated + out(db, account, balance) + balance.charged - gone - floor)
+    # A charge that was taken back since may have been refunded before, or not yet.
+    cost = max(charged - balance.charged, 0)
+    return int(balance.stated + out(db, account, balance) - cost - held - floor)
