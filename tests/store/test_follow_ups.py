@@ -68,6 +68,14 @@ async def test_a_follow_up_is_not_due_before_its_first_question_is_answered(scen
     assert (await scene.status()).next_due_at is None
 
 
+async def test_a_follow_up_that_waits_is_no_breach(scene: Scene) -> None:
+    """It has no due time by design: `verify` must not cry wolf over a store that is sound."""
+    await scene.load([conversation()])
+    assert await scene.store.verify() == []
+    await scene.post(how=lost)
+    assert await scene.store.verify() == []
+
+
 async def test_a_follow_up_is_due_with_the_booking_of_the_first_answer(scene: Scene) -> None:
     """A crash after the booking must find it due, or the conversation would stop for ever."""
     await scene.load([conversation()])
@@ -354,6 +362,7 @@ async def test_whatever_happens_a_follow_up_is_sent_only_with_an_answer_and_ever
                 assert first.state in ENDED_UNANSWERED
             elif second.state is State.PENDING:
                 assert first.state in WAITING or first.state is State.COMPLETED
+    assert await scene.store.verify() == []
     for _ in range(60):
         scene.clock.advance(10 * MINUTE)
         if not isinstance(batch := await scene.intend(), Idle):

@@ -148,6 +148,11 @@ DAMAGES = [
     ("posted", "UPDATE attempts SET remote_id = NULL WHERE task_id = 5"),
     ("timers", "UPDATE tasks SET due_at = NULL WHERE id = 5"),
     ("timers", "UPDATE tasks SET due_at = NULL WHERE id = 8"),
+    (
+        "timers",
+        "INSERT INTO follow_ups (task_id, first_id, stirred) VALUES (8, 1, 0)",
+        "UPDATE tasks SET due_at = NULL WHERE id = 8",
+    ),
     ("timers", "DELETE FROM payloads WHERE task_id = 8"),
     ("answers", "DELETE FROM results"),
     (

@@ -205,7 +205,11 @@ _CHECKS: Final[tuple[tuple[str, str, str], ...]] = (
         "task {0} is {1}, and nothing would ever take it up",
         """
         SELECT id, state FROM tasks
-         WHERE state IN ('pending', 'posted') AND due_at IS NULL
+         WHERE state = 'posted' AND due_at IS NULL
+            OR state = 'pending' AND due_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM follow_ups f JOIN tasks x ON x.id = f.first_id
+                                WHERE f.task_id = tasks.id
+                                  AND x.state IN ('pending', 'posting', 'unknown', 'posted'))
             OR state = 'pending'
                AND NOT EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = tasks.id)
          UNION ALL
