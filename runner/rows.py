@@ -60,3 +60,5 @@ class Batch:
     intended_at: datetime
     deadline: datetime
     """When the reply must have come, UTC; a batch still open past it is in doubt."""
+    reserve: int
+    """Set aside for each attempt, in nano-dollars."""

@@ -33,7 +33,7 @@ from runner.backoff import full_jitter
 from runner.errors import Exit, RunnerError
 from runner.failpoints import Point, hit
 from runner.lifecycle import Reason
-from runner.money import exact
+from runner.money import Evidence, exact
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed
 from runner.pipeline.crowd import Crowd
@@ -332,6 +332,9 @@ def ending_of(engine: Engine, batch: Batch, reply: LiveReply) -> LiveEnding:
     match reply.outcome:
         case Completed() as done:
             charge, evidence = done.charge()
+            if evidence is Evidence.COMPUTED and not done.price_stated:
+                # It was paid for, whether it can be read or not: the reserve is the best guess.
+                charge = max(charge, batch.reserve)
             return Answered(
                 task=task,
                 attempt=number,

@@ -8,27 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from runner.api.access import aisa, dataforseo
 from runner.api.errors import CredentialsBlocked
-from runner.api.live import AnswerLost, Completed
+from runner.api.live import AnswerLost, Completed, sort_live
 from runner.api.live_client import LiveResponses
 from runner.lifecycle import Reason, State
-from runner.money import Evidence
+from runner.money import BASE_PRICE_LIVE, Evidence
 from runner.pacing import Pacer
 from runner.pipeline.engine import LiveGateway, Quota
 from runner.pipeline.inbox import take_in_round
 from runner.pipeline.intents import STALE_S
-from runner.pipeline.live import LiveHalted, LiveLane
+from runner.pipeline.live import LiveHalted, LiveLane, ending_of
 from runner.postbacks import PostbackAddress
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind as SimCall
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
+from runner.store.endings import Answered
 from runner.store.inbox import Delivery
 from runner.store.values import Ceiling, Idle, StoreUnwritable
 from runner.task import Endpoint, Gateway, Method, Provider, RemoteId, Target
+from tests.api.replies import entry, envelope
+from tests.api.replies import reply as read
 from tests.pipeline.scene import AT_ONCE, CLAUDE, Scene, engine_at
 from tests.support.clock import ManualClock
 
@@ -114,6 +118,34 @@ async def test_an_answer_is_stored_with_the_cost_it_reports(
         evidence = live.scene.sql("SELECT charge_evidence, remote_id FROM attempts")
         assert evidence == [(Evidence.REPORTED, task.id)]
         assert await live.lane.ask_next() is None
+
+
+@pytest.mark.parametrize(
+    ("spent", "charge"),
+    [
+        (None, RESERVE),
+        ("-", RESERVE),
+        (0, BASE_PRICE_LIVE),
+        (0.005, BASE_PRICE_LIVE + 5_000_000),
+    ],
+)
+async def test_an_answer_without_a_price_is_taken_to_have_cost_its_reserve(
+    tmp_path: Path, clock: ManualClock, spent: object, charge: int
+) -> None:
+    """Booked at the base price, it would let a budget be passed; a price of 0 is one."""
+    async with lane_at(tmp_path, clock) as live:
+        await live.scene.load(1)
+        call = await live.lane.intend()
+        assert call is not None
+        (tag,) = call.post.tags
+        told = entry(tag, 20000, cost=0, result=[{"items": [], "money_spent": spent}])
+        body = envelope(told, cost=0)
+        reply = sort_live(
+            tag, read(body), gateway=Gateway.DATAFORSEO, now=clock.now(), bare_url=True
+        )
+        ending = ending_of(live.scene.engine, call.batch, reply)
+        assert isinstance(ending, Answered)
+        assert (ending.charge, ending.evidence) == (charge, Evidence.COMPUTED)
 
 
 async def test_a_live_call_has_no_address_and_no_delivery_is_believed_for_one(

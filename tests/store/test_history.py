@@ -50,8 +50,9 @@ async def test_what_dear_answers_cost_is_set_aside_for_the_next(
     await answers(scene, charges)
     assert await reserve(scene) == set_aside
     await scene.load(rows("one more?"))
-    await scene.post()
+    batch = await scene.post()
     assert (await scene.status()).money.reserved == set_aside
+    assert batch.reserve == set_aside
 
 
 async def test_a_long_first_run_learns_from_its_own_answers(scene: Scene) -> None:

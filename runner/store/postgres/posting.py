@@ -193,6 +193,7 @@ def begin_batch(
         attempts=attempts,
         intended_at=told,
         deadline=told + patience,
+        reserve=reserve,
     )
 
 

@@ -197,6 +197,7 @@ def begin_batch(
         attempts=attempts,
         intended_at=now,
         deadline=deadline,
+        reserve=reserve,
     )
     sealed(db, begun)
     return begun
