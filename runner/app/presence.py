@@ -61,6 +61,11 @@ class _Presence:
             except StoreUnwritable as error:
                 log.warning("presence.not_shown", worker=self._worker, error=error.what)
                 await self._clock.sleep(_AGAIN_S)
+            except Exception:
+                # A store that is broken ends the engine where it works. What only hinders this
+                # must end neither the heartbeats nor, once they are awaited, in its place.
+                log.exception("presence.not_shown", worker=self._worker)
+                await self._clock.sleep(BEAT.total_seconds())
 
     async def _step(self) -> None:
         now_s = self._clock.monotonic()

@@ -74,7 +74,7 @@ class Mailbox:
 
         Raises:
             Overloaded: too many wait.
-            NotKept: the store cannot be written.
+            NotKept: it could not be written.
         """
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded
@@ -110,6 +110,10 @@ class Mailbox:
         except RunnerError as error:
             log.error("receiver.not_kept", deliveries=len(group), error=error.what)
             failure = NotKept(error.what)
+        except Exception as error:
+            # Ended by it, this would let every later sender wait for a commit that never comes.
+            log.exception("receiver.not_kept", deliveries=len(group))
+            failure = NotKept(type(error).__name__)
         for each in group:
             if each.kept.done():
                 continue

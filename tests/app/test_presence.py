@@ -8,8 +8,10 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from runner.app.presence import LOOK, present
+from runner.errors import StoreBroken
 from runner.store.protocol import TaskStore
 from runner.store.values import StoreUnwritable
 from runner.store.workers import BEAT, GRACE, SILENCE, Inherited
@@ -24,6 +26,7 @@ class Told:
     beats: list[float] = field(default_factory=list)
     looks: list[float] = field(default_factory=list)
     away: bool = False
+    failure: Exception | None = None
 
     async def beat(self, worker: int, *, now: datetime) -> bool:
         self._reach()
@@ -38,6 +41,8 @@ class Told:
     def _reach(self) -> None:
         if self.away:
             raise StoreUnwritable("the server is away")
+        if self.failure is not None:
+            raise self.failure
 
 
 @pytest.fixture
@@ -102,3 +107,40 @@ async def test_who_was_away_itself_does_not_say_who_else_was(
     assert told.beats[-1] > back
     await pass_time(clock, 30)
     assert told.looks
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [KeyError("nobody foresaw this"), StoreBroken("a page is gone")],
+    ids=["any", "broken"],
+)
+async def test_whatever_hinders_a_heartbeat_the_next_one_is_tried(
+    told: Told, clock: ManualClock, failure: Exception
+) -> None:
+    """Silent for a minute, a worker that is well is taken for dead; why must be in the log."""
+    await pass_time(clock, 30)
+    told.failure = failure
+    with capture_logs() as lines:
+        await pass_time(clock, 40)
+    assert {line["event"] for line in lines} == {"presence.not_shown"}
+    assert 2 < len(lines) < 8
+    told.failure = None
+    told.beats.clear()
+    await pass_time(clock, 30)
+    assert told.beats
+
+
+async def test_a_heartbeat_that_failed_does_not_stand_before_what_ended_the_worker(
+    clock: ManualClock,
+) -> None:
+    """The first cause is what a person needs to read."""
+    store = Told(clock, failure=KeyError("nobody foresaw this"))
+
+    async def work() -> None:
+        async with present(cast(TaskStore, store), 7, clock=clock):
+            await clock.until_asleep()
+            await pass_time(clock, 30)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from runner.clock import SystemClock
 from runner.errors import WrongInput
@@ -207,6 +208,27 @@ async def test_without_a_durable_copy_there_is_no_200(tmp_path: Path) -> None:
         place = Place(tmp_path / "x.db", made, client)
         assert await place.post(address()) == 503
         assert (await place.get("/healthz"))[0] == 503
+
+
+async def test_a_commit_that_fails_as_nobody_foresaw_costs_its_own_group_alone(
+    place: Place, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else every later delivery of this process would wait in vain and be sent away."""
+    keep = store.deliver
+
+    async def once_wrong(deliveries: Sequence[Delivery], *, now: datetime) -> int:
+        monkeypatch.setattr(store, "deliver", keep)
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr(store, "deliver", once_wrong)
+    with capture_logs() as lines:
+        assert await place.post(address()) == 503
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("receiver.not_kept", "error")
+    ]
+    assert lines[0]["exc_info"]
+    assert await place.post(address()) == 200
+    assert len(place.kept()) == 1
 
 
 async def test_many_at_once_share_a_commit(
