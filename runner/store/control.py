@@ -76,7 +76,11 @@ class Control(Protocol):
     ) -> Pause:
         """Post nothing more of *job*, of *run*, or, with neither, of the whole store.
 
-        Whoever pauses the same again says how long and why anew.
+        Whoever pauses the same again says how long and why anew. One whose end is over holds
+        nothing.
+
+        Raises:
+            WrongInput: there is no such job.
         """
 
     async def resume(

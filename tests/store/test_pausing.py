@@ -4,12 +4,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from runner.errors import WrongInput
 from runner.lifecycle import State
 from runner.store.control import Pause
+from runner.store.postgres.store import open_store as open_postgres
 from runner.store.protocol import TaskStore
 from runner.store.values import Ceiling, Idle
 from tests.store.steps import HOUR, MINUTE, OpenStore, Scene, answered, begin, numbered, row, seal
 from tests.support.clock import START, ManualClock
+from tests.support.postgres import time_of
 
 
 async def pause_run(scene: Scene, until: datetime | None = None, reason: str = "") -> Pause:
@@ -74,6 +77,42 @@ async def test_who_pauses_again_says_anew_how_long_and_why(scene: Scene) -> None
     resumed = await scene.store.resume(run=scene.run.id, now=scene.clock.now())
     assert resumed == only
     assert await scene.store.resume(run=scene.run.id, now=scene.clock.now()) is None
+
+
+async def test_a_pause_whose_end_is_over_holds_nothing(scene: Scene) -> None:
+    """The moment may pass while the command waits for the store: nothing is wrong with it."""
+    await scene.load(numbered(1))
+    now = scene.clock.now()
+    made = await pause_run(scene, now)
+    assert (made.until, made.since) == (now, now)
+    assert await scene.store.pauses(now=now) == []
+    assert len((await scene.batch()).attempts) == 1
+
+
+async def test_a_pause_lasts_as_long_as_its_maker_meant_whatever_the_servers_clock_says(
+    dsn: str,
+) -> None:
+    """`--until 1m` on a host two minutes behind would be over before it began."""
+    server, here = ManualClock(), ManualClock()
+    here.set_wall(START - 2 * MINUTE)
+    async with open_postgres(dsn, clock=here, time_of=time_of(server), may_lose=True) as store:
+        scene = await begin(store, here)
+        await scene.load(numbered(1))
+        await pause_run(scene, here.now() + MINUTE)
+        assert await scene.intend(target=1) is Idle.NOTHING_DUE
+        server.advance(MINUTE)
+        assert len((await scene.batch()).attempts) == 1
+
+
+async def test_a_job_that_the_store_does_not_have_is_not_the_whole_store(scene: Scene) -> None:
+    """A name that is mistyped must neither hold everybody up nor let everybody go."""
+    now = scene.clock.now()
+    with pytest.raises(WrongInput):
+        await scene.store.pause(job="skye", now=now)
+    assert await scene.store.pauses(now=now) == []
+    whole = await scene.store.pause(now=now)
+    assert await scene.store.resume(job="skye", now=now) is None
+    assert await scene.store.pauses(now=now) == [whole]
 
 
 @pytest.mark.parametrize(

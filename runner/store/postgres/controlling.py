@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from runner.clock import from_ms, to_ms
+from runner.errors import WrongInput
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.control import Pause
@@ -28,6 +29,7 @@ def pause(
     run: int | None,
     until: datetime | None,
     reason: str,
+    told: datetime,
     now: datetime,
 ) -> Pause:
     db.execute(
@@ -38,25 +40,36 @@ def pause(
         """,
         {"job": job, "run": run},
     )
+    if until is not None:
+        until += now - told
     db.execute("DELETE FROM pauses WHERE until <= %s", (to_ms(now),))
-    db.execute(
+    saved = db.execute(
         """
         INSERT INTO pauses (job_id, run_id, paused_at, until, reason)
-        VALUES ((SELECT id FROM jobs WHERE name = %(job)s), %(run)s, %(now)s, %(until)s, %(reason)s)
+        VALUES (%(job)s, %(run)s, %(now)s, %(until)s, %(reason)s)
         ON CONFLICT (coalesce(job_id, 0), coalesce(run_id, 0))
         DO UPDATE SET until = excluded.until, reason = excluded.reason
+        RETURNING paused_at
         """,
         {
-            "job": job,
+            "job": None if job is None else _id_of(db, job),
             "run": run,
             "now": to_ms(now),
             "until": None if until is None else to_ms(until),
             "reason": reason,
         },
-    )
-    (made,) = (each for each in pauses(db, now=now) if (each.job, each.run) == (job, run))
+    ).fetchall()
+    ((since,),) = saved
     hit(Point.PAUSE_INSIDE)
-    return made
+    return Pause(job=job, run=run, since=from_ms(since), until=until, reason=reason)
+
+
+def _id_of(db: Db, job: str) -> int:
+    row = db.execute("SELECT id FROM jobs WHERE name = %s", (job,)).fetchone()
+    if row is None:
+        raise WrongInput(f"there is no job {job} in this store", how="runner runs")
+    (found,) = row
+    return int(found)
 
 
 def resume(db: Db, *, job: str | None, run: int | None, now: datetime) -> Pause | None:
@@ -64,7 +77,8 @@ def resume(db: Db, *, job: str | None, run: int | None, now: datetime) -> Pause 
     db.execute(
         """
         DELETE FROM pauses
-         WHERE job_id IS NOT DISTINCT FROM (SELECT id FROM jobs WHERE name = %(job)s)
+         WHERE (job_id = (SELECT id FROM jobs WHERE name = %(job)s)
+                OR job_id IS NULL AND %(job)s IS NULL)
            AND run_id IS NOT DISTINCT FROM %(run)s
         """,
         {"job": job, "run": run},

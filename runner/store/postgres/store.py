@@ -280,7 +280,7 @@ class PostgresStore(
         now: datetime,
     ) -> Pause:
         return await self._writer.write(
-            controlling.pause, job=job, run=run, until=until, reason=reason, now=now
+            controlling.pause, job=job, run=run, until=until, reason=reason, told=now, now=now
         )
 
     async def resume(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from runner.clock import from_ms, to_ms
+from runner.errors import WrongInput
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.control import Pause
@@ -32,24 +33,33 @@ def pause(
     now: datetime,
 ) -> Pause:
     db.execute("DELETE FROM pauses WHERE until <= ?", (to_ms(now),))
-    db.execute(
+    saved = db.execute(
         """
         INSERT INTO pauses (job_id, run_id, paused_at, until, reason)
-        VALUES ((SELECT id FROM jobs WHERE name = :job), :run, :now, :until, :reason)
+        VALUES (:job, :run, :now, :until, :reason)
         ON CONFLICT (coalesce(job_id, 0), coalesce(run_id, 0))
         DO UPDATE SET until = excluded.until, reason = excluded.reason
+        RETURNING paused_at
         """,
         {
-            "job": job,
+            "job": None if job is None else _id_of(db, job),
             "run": run,
             "now": to_ms(now),
             "until": None if until is None else to_ms(until),
             "reason": reason,
         },
-    )
-    (made,) = (each for each in pauses(db, now=now) if (each.job, each.run) == (job, run))
+    ).fetchall()
+    ((since,),) = saved
     hit(Point.PAUSE_INSIDE)
-    return made
+    return Pause(job=job, run=run, since=from_ms(since), until=until, reason=reason)
+
+
+def _id_of(db: sqlite3.Connection, job: str) -> int:
+    row = db.execute("SELECT id FROM jobs WHERE name = ?", (job,)).fetchone()
+    if row is None:
+        raise WrongInput(f"there is no job {job} in this store", how="runner runs")
+    (found,) = row
+    return int(found)
 
 
 def resume(
@@ -59,7 +69,8 @@ def resume(
     db.execute(
         """
         DELETE FROM pauses
-         WHERE job_id IS (SELECT id FROM jobs WHERE name = :job) AND run_id IS :run
+         WHERE (job_id = (SELECT id FROM jobs WHERE name = :job) OR job_id IS NULL AND :job IS NULL)
+           AND run_id IS :run
         """,
         {"job": job, "run": run},
     )
