@@ -8,6 +8,7 @@ not renew it in time stops: by then it may be another's.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -26,6 +27,12 @@ LOOK_S: Final = 2.0
 
 _GIVE_UP_S: Final = (LEASE - RENEW / 4).total_seconds()
 """So long after it was last renewed a lease is no longer relied on."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    held_s: float
+    """Monotonic seconds, when it was last asked for with success."""
 
 
 async def in_turn(engine: Engine, duty: Duty, work: Work, *, meanwhile: Work) -> None:
@@ -48,8 +55,10 @@ async def in_turn(engine: Engine, duty: Duty, work: Work, *, meanwhile: Work) ->
 
 async def _while_held(engine: Engine, duty: Duty, work: Work, held_s: float) -> None:
     failure = None
+    lease = _Lease(held_s)
     async with anyio.create_task_group() as group:
-        group.start_soon(_renew, engine, duty, held_s, group.cancel_scope)
+        group.start_soon(_renew, engine, duty, lease, group.cancel_scope)
+        group.start_soon(_end_in_time, engine, duty, lease, group.cancel_scope)
         try:
             await engine.unless_stopped(work)
         except Exception as error:
@@ -59,15 +68,26 @@ async def _while_held(engine: Engine, duty: Duty, work: Work, held_s: float) -> 
         raise failure
 
 
-async def _renew(engine: Engine, duty: Duty, held_s: float, scope: anyio.CancelScope) -> None:
-    """Renew the lease until it is lost; then end *scope*."""
-    while engine.clock.monotonic() - held_s < _GIVE_UP_S:
+async def _renew(engine: Engine, duty: Duty, lease: _Lease, scope: anyio.CancelScope) -> None:
+    """Renew the lease until it is another's; then end *scope*."""
+    while True:
         await engine.clock.sleep(RENEW.total_seconds())
         asked_s = engine.clock.monotonic()
         held = await _hold(engine, duty)
         if held is False:
-            break
-        held_s = asked_s if held else held_s
+            _lose(engine, duty, scope)
+            return
+        lease.held_s = asked_s if held else lease.held_s
+
+
+async def _end_in_time(engine: Engine, duty: Duty, lease: _Lease, scope: anyio.CancelScope) -> None:
+    """End *scope* before the lease runs out, however long a try to renew it takes to fail."""
+    while (left_s := lease.held_s + _GIVE_UP_S - engine.clock.monotonic()) > 0:
+        await engine.clock.sleep(left_s)
+    _lose(engine, duty, scope)
+
+
+def _lose(engine: Engine, duty: Duty, scope: anyio.CancelScope) -> None:
     log.warning("duties.lost", duty=duty, account=engine.account)
     scope.cancel()
 

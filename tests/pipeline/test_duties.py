@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from runner.pipeline.engine import Engine, Signals
 from runner.pipeline.ready import follow_ready_list, watch_ready_list
 from runner.pipeline.reconciler import follow, heed_doubts
 from runner.simulator.faults import Fault
+from runner.store.protocol import TaskStore
 from runner.store.workers import LEASE, Duty
 from tests.pipeline.full_disk import FullDisk
 from tests.pipeline.scene import Scene, staged
@@ -142,6 +144,39 @@ async def test_who_cannot_renew_stops_before_another_may_begin(
     assert one.looked > 0
     await one.stop()
     await other.stop()
+
+
+class Away(FullDisk):
+    """A store on a server that is away: each try to renew takes half a minute to fail."""
+
+    def __init__(self, store: TaskStore, clock: ManualClock) -> None:
+        super().__init__(store)
+        self.clock = clock
+
+    async def hold_lease(self, *args: Any, **kwargs: Any) -> Any:
+        if "hold_lease" in self.full:
+            await self.clock.sleep(30.0)
+        return await self.__getattr__("hold_lease")(*args, **kwargs)
+
+
+async def test_a_renewal_that_takes_long_to_fail_does_not_outlast_the_lease(
+    scene: Scene, clock: ManualClock
+) -> None:
+    """Looked at between the tries alone, the limit was passed by forty seconds."""
+    one, _ = await two_workers(scene)
+    away = Away(scene.store, clock)
+    one.engine = replace(one.engine, store=away)
+    begun_s = clock.monotonic()
+    one.start()
+    await until(lambda: one.at_work)
+    away.full.add("hold_lease")
+    while one.at_work:
+        await pass_time(clock, LOOK_S)
+    assert clock.monotonic() - begun_s < LEASE.total_seconds()
+    away.make_room()
+    await pass_time(clock, 60)
+    assert one.at_work
+    await one.stop()
 
 
 async def test_work_that_fails_is_told_and_not_begun_again(scene: Scene) -> None:
