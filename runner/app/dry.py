@@ -6,12 +6,10 @@ from runner.app.values import DryRun, Reporter, RunOptions
 from runner.clock import Clock
 from runner.jobfile.job import Job
 from runner.lifecycle import State
-from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.pipeline.loader import LoadReport, check_input, load
+from runner.reports.estimate import estimate
 from runner.settings import Settings
 from runner.store.values import Added
-
-TASKS_PER_POST = 100
 
 
 async def dry_run(
@@ -40,7 +38,9 @@ async def dry_run(
         if options.changed is not None:
             await store.decide_changes(run.id, options.changed, now=clock.now())
         status = await store.status(run.id)
-    to_post = status.states[State.PENDING] - status.held
+        left = [estimate(each) for each in await store.target_history(run.id)]
+    if status.paused is not None:
+        left = []
     return DryRun(
         run=status.run.name,
         rows=status.rows,
@@ -49,7 +49,7 @@ async def dry_run(
         changed=status.changed,
         rejected=report.rejected,
         duplicates=status.duplicates,
-        to_post=to_post,
-        hold_nanousd=to_post * (ADVANCE + BASE_PRICE_STANDARD),
-        calls=-(-to_post // TASKS_PER_POST) + to_post,
+        to_post=status.states[State.PENDING] - status.held,
+        hold_nanousd=sum(each.hold for each in left),
+        calls=sum(each.posts + each.fetches for each in left),
     )

@@ -160,7 +160,7 @@ async def retry_run(
     start = Start(settings=settings, clock=clock, reporter=reporter, stop=stop)
 
     async def prepare(store: AnyStore) -> list[Part]:
-        retried = await store.retry(run.id, which, now=clock.now(), dry=False)
+        retried = await store.retry(run.id, which, now=clock.now())
         part = Part(job=job, options=options, run=run, retried=retried)
         await _agree(store, part, settings)
         return [part]

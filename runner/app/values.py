@@ -186,9 +186,11 @@ class DryRun:
     to_post: int
     """Tasks that would be posted: new and pending ones."""
     hold_nanousd: int
-    """What posting them would take from the balance until their answers are in."""
+    """What posting them would take from the balance until their answers are in; Live takes none
+    ahead."""
     calls: int
-    """Calls that it takes at least: posts of 100 tasks, and one fetch for each task."""
+    """Calls that it takes at least: posts of 100 tasks, and one fetch for each task; for a Live
+    task the one that asks it."""
 
 
 class StoppedEarly(RunnerError):

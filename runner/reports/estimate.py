@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from runner.api.requests import MAX_BATCH
 from runner.money import ADVANCE, BASE_PRICE_LIVE, BASE_PRICE_STANDARD
 from runner.store.history import TargetHistory
 from runner.task import Endpoint, Method
-
-TASKS_PER_POST: Final = 100
-"""Most that one call of task_post takes (API.md §3)."""
 
 _SPREADS: Final = 2.5
 _DRIFT_PERCENT: Final = 5
@@ -70,7 +68,7 @@ def estimate(history: TargetHistory) -> TargetEstimate:
         history=history,
         cost=cost_of(history.endpoint, n, history.charges),
         hold=0 if live else n * (ADVANCE + BASE_PRICE_STANDARD),
-        posts=n if live else -(-n // TASKS_PER_POST),
+        posts=n if live else -(-n // MAX_BATCH),
         fetches=0 if live else n,
     )
 

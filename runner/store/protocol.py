@@ -246,8 +246,11 @@ class TaskStore(
 
     # -- the person --------------------------------------------------------------------------
 
-    async def retry(self, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
-        """Put unsuccessful tasks back to pending; returns how many. *dry* only counts."""
+    async def retry(self, run: int, which: RetryFilter, *, now: datetime) -> int:
+        """Put unsuccessful tasks back to pending; returns how many."""
+
+    async def retriable(self, run: int, which: RetryFilter) -> dict[str, int]:
+        """How many tasks ``retry`` would put back, by the names of their targets."""
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from runner.app import DryRun, RunOptions, dry_run
+from runner.app.planning import plan_job
 from runner.errors import WrongInput
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.simulator.faults import Fault
+from runner.store.sqlite.store import open_store
 from runner.store.values import Decision
 from tests.app.place import AN_HOUR, Place, placed
 
@@ -44,6 +46,27 @@ async def test_before_the_first_start_it_makes_no_store(place: Place) -> None:
     assert told.hold_nanousd == 250 * HOLD
     assert not list(place.folder.glob("runner.db*"))
     assert place.calls() == 0
+
+
+async def test_a_live_task_is_one_call_and_holds_nothing_ahead(place: Place) -> None:
+    """`plan` and `--dry-run` are asked the same question, and must not answer differently."""
+    job = place.job(2, providers=("perplexity", "claude"))
+    how: dict[str, Any] = {"settings": place.settings(), "clock": place.clock}
+    told = await dry_run(job, RunOptions(), reporter=place.reporter, **how)
+    plan = await plan_job(job, RunOptions(), samples=0, reporter=place.reporter, ask=False, **how)
+    assert (told.to_post, told.calls) == (4, 2 + 1 + 2)
+    assert told.hold_nanousd == 2 * HOLD
+    assert told.calls == plan.posts + plan.fetches
+    assert (told.to_post, told.hold_nanousd) == (plan.to_post, plan.hold)
+
+
+async def test_a_paused_run_would_send_nothing(place: Place) -> None:
+    """What is held back costs no call and no money."""
+    await place.start(place.job(3), RunOptions(export=False, wait_s=0, limit=1))
+    async with open_store(place.folder / "runner.db", clock=place.clock) as store:
+        await store.pause(now=place.clock.now())
+    told = await rehearse(place)
+    assert (told.to_post, told.calls, told.hold_nanousd) == (0, 0, 0)
 
 
 async def test_it_tells_new_known_changed_and_pending_apart(tmp_path: Path) -> None:

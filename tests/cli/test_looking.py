@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -211,6 +213,14 @@ def test_a_dry_retry_counts_and_changes_nothing(mixed: Path) -> None:
     assert call("retry", "prompts", "-n", "--json").document["matched"] == 0
     assert call("retry", "prompts", "-n", "--error", "40501", "--json").document["matched"] == 2
     assert "failed=4" in call("status", "evening").out
+
+
+def test_a_dry_retry_of_live_tasks_holds_nothing_ahead(mixed: Path) -> None:
+    """Live takes no advance: what comes is paid with the answer."""
+    with closing(sqlite3.connect(mixed)) as db, db:
+        db.execute("UPDATE targets SET endpoint = 'dataforseo/perplexity/live' WHERE run_id = 2")
+    dry = call("retry", "evening", "--dry-run")
+    assert dry.out == "retry.dry run=evening@2026-11-21 matched=4 hold=0.00\n"
 
 
 def test_a_retry_goes_to_the_run_with_its_job(mixed: Path, fake: FakeApp) -> None:

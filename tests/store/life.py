@@ -31,6 +31,7 @@ from runner.task import Outcome, RemoteId, Tag, TaskId
 from tests.store.places import FilePlace, Place
 from tests.store.steps import (
     ADVANCED,
+    CLAUDE,
     HOUR,
     PRICE,
     RESERVE,
@@ -208,11 +209,10 @@ class Life(RuleBasedStateMachine):
         ]
         for known in again:
             known.ask_again(edited=which != RetryFilter())
-        for dry in (True, False):
-            retried = self.scene.store.retry(
-                self.scene.run.id, which, now=self.clock.now(), dry=dry
-            )
-            assert self.do(retried) == len(again)
+        store, run = self.scene.store, self.scene.run.id
+        told = self.do(store.retriable(run, which))
+        assert told == ({CLAUDE.name: len(again)} if again else {})
+        assert self.do(store.retry(run, which, now=self.clock.now())) == len(again)
 
     @rule()
     def pause_or_resume(self) -> None:

@@ -412,7 +412,7 @@ async def test_sums_of_accounts_stay_right_whatever_happens(
         one, second, third, *_ = await two.scene.take()
         again = clock.now() + HOUR
         await two.scene.book(answered(one), failed(second, cost=None), still_running(third, again))
-        await store.retry(two.scene.run.id, RetryFilter(), now=clock.now(), dry=False)
+        await store.retry(two.scene.run.id, RetryFilter(), now=clock.now())
         await two.of_brand().post(how=lost)
         assert await store.verify() == []
     booked = place.read(

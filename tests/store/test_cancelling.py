@@ -79,9 +79,7 @@ async def test_cancelled_is_for_good(scene: Scene) -> None:
     await scene.load(numbered(2))
     await scene.store.cancel(of(scene))
     now = scene.clock.now()
-    assert not await scene.store.retry(
-        scene.run.id, RetryFilter(pay_again=True), now=now, dry=False
-    )
+    assert not await scene.store.retry(scene.run.id, RetryFilter(pay_again=True), now=now)
     await scene.load(numbered(2))
     await scene.load([row(1, "question 1", temperature=0.9)])
     await scene.store.decide_changes(scene.run.id, Decision.ASK, now=now)

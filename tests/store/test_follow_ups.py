@@ -172,7 +172,7 @@ async def test_a_retry_of_the_first_question_brings_the_follow_up_back(scene: Sc
     await scene.post()
     (taken,) = await scene.take()
     await scene.book(failed(taken, cost=0))
-    assert await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now(), dry=False)
+    assert await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now())
     assert await turns(scene) == [(State.PENDING, ""), (State.PENDING, "")]
     await scene.complete()
     await scene.complete()
@@ -255,7 +255,7 @@ async def test_an_edit_of_a_cancelled_follow_up_counts_when_it_comes_back(scene:
     assert await scene.store.decide_changes(scene.run.id, Decision.ASK, now=scene.clock.now()) == 1
     assert (await turns(scene))[1] == CANCELLED
     which = RetryFilter(codes=frozenset({40501}))
-    await scene.store.retry(scene.run.id, which, now=scene.clock.now(), dry=False)
+    await scene.store.retry(scene.run.id, which, now=scene.clock.now())
     await scene.complete()
     (body,) = bodies((await scene.batch()).attempts)
     assert body["user_prompt"] == "And at dawn?"
@@ -344,7 +344,7 @@ async def test_whatever_happens_a_follow_up_is_sent_only_with_an_answer_and_ever
                     await scene.store.book([chance.choice(endings)(task)], now=scene.clock.now())
             case 4:
                 which = RetryFilter(codes=frozenset({40501, 50000}), pay_again=True)
-                await scene.store.retry(scene.run.id, which, now=scene.clock.now(), dry=False)
+                await scene.store.retry(scene.run.id, which, now=scene.clock.now())
             case 5:
                 edited = altered(
                     conversation(f"then {step}?", first="why 0?"), position=1, key=lines[0].key

@@ -178,7 +178,7 @@ async def test_a_person_who_retries_it_meanwhile_pays_once(
     batch = await taken_for_dead(live, elsewhere)
     now = live.scene.clock.now()
     which = RetryFilter(pay_again=True)
-    assert await elsewhere.retry(live.scene.run.id, which, now=now, dry=False) == 1
+    assert await elsewhere.retry(live.scene.run.id, which, now=now) == 1
     await live.settle(batch, answered(batch))
     assert await live.scene.states() == {State.COMPLETED: 1}
     assert (await live.scene.status()).money == Money(charged=CHARGE)

@@ -160,8 +160,8 @@ async def test_only_paying_again_asks_for_a_lost_answer(live: Live) -> None:
     batch = await live.call()
     await live.settle(batch, lost(batch, live.scene.clock.now()))
     store, run, now = live.scene.store, live.scene.run.id, live.scene.clock.now()
-    assert await store.retry(run, RetryFilter(), now=now, dry=False) == 0
-    assert await store.retry(run, RetryFilter(pay_again=True), now=now, dry=False) == 1
+    assert await store.retry(run, RetryFilter(), now=now) == 0
+    assert await store.retry(run, RetryFilter(pay_again=True), now=now) == 1
     again = await live.call()
     await live.settle(again, answered(again))
     status = await live.scene.status()

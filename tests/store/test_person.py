@@ -58,11 +58,10 @@ async def test_retry_takes_what_it_says(
     """Refused for good only by its code, paid already only with the word to pay again."""
     await unsuccessful(scene)
     before = await reasons(scene)
-    count = await scene.store.retry(scene.run.id, which, now=scene.clock.now(), dry=True)
-    assert (count, await reasons(scene)) == (len(expected), before)
-    assert await scene.store.retry(scene.run.id, which, now=scene.clock.now(), dry=False) == len(
-        expected
-    )
+    told = await scene.store.retriable(scene.run.id, which)
+    assert told == ({"claude": len(expected)} if expected else {})
+    assert await reasons(scene) == before
+    assert await scene.store.retry(scene.run.id, which, now=scene.clock.now()) == len(expected)
     assert await reasons(scene) == before - expected
     status = await scene.status()
     assert status.states[State.PENDING] == len(expected)
@@ -78,7 +77,7 @@ async def test_a_retried_task_is_a_new_attempt_with_all_its_tries(scene: Scene) 
     """The old attempt and its money stay as they were."""
     await unsuccessful(scene)
     money = (await scene.status()).money
-    await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now(), dry=False)
+    await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now())
     assert (await scene.status()).money == money
     assert [attempt.number for attempt in (await scene.post()).attempts] == [2, 2]
     assert [task.tries for task in await scene.take()] == [0, 0]
@@ -92,7 +91,7 @@ async def test_retry_stays_within_its_run(store: TaskStore, clock: ManualClock) 
         await scene.post()
     for task in await one.take():
         await one.book(failed(task, cost=0))
-    assert await store.retry(one.run.id, RetryFilter(), now=clock.now(), dry=False) == 1
+    assert await store.retry(one.run.id, RetryFilter(), now=clock.now()) == 1
     assert await one.states() == {State.PENDING: 1}
     assert await two.states() == {State.FAILED: 1}
 
@@ -103,9 +102,7 @@ async def test_naming_the_error_is_the_word_to_ask_the_edited_request(scene: Sce
     await scene.post(how=refused)
     await scene.load([row(1, "shorter", key="k")])
     codes = frozenset({REFUSED_CODE})
-    await scene.store.retry(
-        scene.run.id, RetryFilter(codes=codes), now=scene.clock.now(), dry=False
-    )
+    await scene.store.retry(scene.run.id, RetryFilter(codes=codes), now=scene.clock.now())
     assert ((await scene.status()).changed, (await scene.status()).held) == (0, 0)
     (attempt,) = (await scene.batch()).attempts
     assert b"shorter" in attempt.body
@@ -118,7 +115,7 @@ async def test_a_plain_retry_of_an_edited_task_waits_for_the_decision(scene: Sce
     for task in await scene.take():
         await scene.book(failed(task, cost=0))
     await scene.load([row(1, key="k", temperature=0.5)])
-    await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now(), dry=False)
+    await scene.store.retry(scene.run.id, RetryFilter(), now=scene.clock.now())
     assert ((await scene.status()).changed, (await scene.status()).held) == (1, 1)
 
 

@@ -279,9 +279,8 @@ async def test_what_was_pruned_cannot_be_asked_again(scene: Scene) -> None:
     await scene.book(*[failed(task, cost=0) for task in await scene.take()])
     await prune(scene)
     for which in (RetryFilter(), RetryFilter(codes=frozenset({40501}))):
-        for dry in (True, False):
-            now = scene.clock.now()
-            assert await scene.store.retry(scene.run.id, which, now=now, dry=dry) == 0
+        assert await scene.store.retriable(scene.run.id, which) == {}
+        assert await scene.store.retry(scene.run.id, which, now=scene.clock.now()) == 0
 
 
 async def test_a_pruned_run_goes_on_with_new_rows(scene: Scene) -> None:

@@ -142,8 +142,8 @@ async def test_what_is_written_off_is_failed_and_its_money_stays_at_risk(
     status = await doubtful.scene.status()
     assert status.reasons[State.FAILED, Reason.WRITTEN_OFF] == 2
     assert status.states[State.QUARANTINED] == 1
-    assert await doubtful.store.retry(run, RetryFilter(), now=now, dry=True) == 0
-    assert await doubtful.store.retry(run, RetryFilter(pay_again=True), now=now, dry=False) == 2
+    assert await doubtful.store.retriable(run, RetryFilter()) == {}
+    assert await doubtful.store.retry(run, RetryFilter(pay_again=True), now=now) == 2
 
 
 async def test_what_was_seen_while_it_was_written_off_is_not_adopted_later(
@@ -155,7 +155,7 @@ async def test_what_was_seen_while_it_was_written_off_is_not_adopted_later(
     await doubtful.see(first.tag, "there")
     assert len(await doubtful.store.incidents()) == 1
     which = RetryFilter(pay_again=True)
-    await doubtful.store.retry(doubtful.scene.run.id, which, now=now, dry=False)
+    await doubtful.store.retry(doubtful.scene.run.id, which, now=now)
     await doubtful.see(first.tag, "there")
     assert len(await doubtful.store.incidents()) == 1
     assert (await doubtful.scene.states())[State.PENDING] == 1

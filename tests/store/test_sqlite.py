@@ -92,7 +92,7 @@ async def test_no_step_of_a_task_reads_all_tasks(traced: Traced, clock: ManualCl
         await scene.book(
             answered(one), failed(two, cost=0), gone(three), still_running(four, now + HOUR)
         )
-        await traced.store.retry(scene.run.id, RetryFilter(pay_again=True), now=now, dry=False)
+        await traced.store.retry(scene.run.id, RetryFilter(pay_again=True), now=now)
         for decision in Decision:
             await traced.store.decide_changes(scene.run.id, decision, now=now)
         await scene.status()

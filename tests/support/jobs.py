@@ -5,7 +5,12 @@ from pathlib import Path
 
 from runner.jobfile import Job, load_job
 
-_PROVIDERS = {"claude": "claude-sonnet-4-0", "gemini": "gemini-2.5-flash", "chat_gpt": "gpt-4.1"}
+_PROVIDERS = {
+    "claude": "claude-sonnet-4-0",
+    "gemini": "gemini-2.5-flash",
+    "chat_gpt": "gpt-4.1",
+    "perplexity": "sonar",
+}
 
 
 def write_prompts(path: Path, prompts: int | Iterable[str]) -> Path:

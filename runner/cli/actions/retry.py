@@ -1,12 +1,13 @@
 """``runner retry``: failed tasks go back to pending, and the run goes on."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions import overriding
-from runner.cli.actions.looking import nothing_yet, store_to_look
+from runner.cli.actions.looking import store_to_look
 from runner.cli.actions.sending import carry_out
 from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
@@ -15,8 +16,8 @@ from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job, load_job
-from runner.money import ADVANCE, BASE_PRICE_STANDARD, exact, short
-from runner.store.opening import open_store
+from runner.money import exact, short
+from runner.reports.estimate import TargetEstimate, estimate
 from runner.store.values import RetryFilter, Run
 
 if TYPE_CHECKING:
@@ -93,10 +94,9 @@ def _remembered(run: Run) -> str:
 
 
 def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
-    if not session.settings().has_store:
-        raise nothing_yet(session.settings())
-    matched = run_async(lambda: _count(session, run, which))
-    least = matched * (ADVANCE + BASE_PRICE_STANDARD)
+    left = run_async(lambda: _left(session, run, which))
+    matched = sum(each.history.to_post for each in left)
+    least = sum(each.hold for each in left)
     keys: dict[str, object] = {"run": run.name, "matched": matched}
     if session.voice.json:
         session.voice.event("result", {**keys, "dry_run": True, "hold": exact(least), "exit": 0})
@@ -110,6 +110,9 @@ def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
     return Exit.DONE
 
 
-async def _count(session: Session, run: Run, which: RetryFilter) -> int:
-    async with open_store(session.settings().place, clock=session.clock) as store:
-        return await store.retry(run.id, which, now=session.clock.now(), dry=True)
+async def _left(session: Session, run: Run, which: RetryFilter) -> list[TargetEstimate]:
+    """By target, what asking them again comes to."""
+    async with store_to_look(session) as store:
+        again = await store.retriable(run.id, which)
+        targets = await store.target_history(run.id)
+    return [estimate(replace(each, to_post=again.get(each.name, 0))) for each in targets]

@@ -11,25 +11,12 @@ from runner.store.sqlite.changes import take_edits
 from runner.store.values import RetryFilter
 
 
-def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
-    wanted = _retry_condition(which)
-    scope = {"run": run, "codes": json.dumps(sorted(which.codes or ())), "now": to_ms(now)}
-    # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
-    # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
-    # asked any more.
-    chosen = f"""
-        SELECT t.id FROM tasks t
-          LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
-         WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined')
-           AND t.state <> 'quarantined' AND ({wanted})
-           AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
-    """
-    if dry:
-        (count,) = db.execute(f"SELECT count(*) FROM ({chosen})", scope).fetchone()
-        return int(count)
+def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime) -> int:
+    chosen, values = _chosen(run, which)
+    scope = values | {"now": to_ms(now)}
     db.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (id INTEGER PRIMARY KEY)")
     db.execute("DELETE FROM chosen")
-    db.execute(f"INSERT INTO chosen {chosen}", scope)
+    db.execute(f"INSERT INTO chosen {chosen}", values)
     if which.codes is not None or which.pay_again:
         # Naming the error or paying again is also the word to ask the edited request.
         take_edits(db, "SELECT id FROM chosen", {})
@@ -48,6 +35,34 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
     )
     hit(Point.RETRY_INSIDE)
     return retried
+
+
+def retriable(db: sqlite3.Connection, run: int, which: RetryFilter) -> dict[str, int]:
+    chosen, values = _chosen(run, which)
+    rows = db.execute(
+        f"""
+        SELECT g.name, count(*) FROM ({chosen}) AS c
+          JOIN tasks t ON t.id = c.id JOIN targets g ON g.id = t.target_id
+         GROUP BY g.name
+        """,
+        values,
+    )
+    return dict(rows.fetchall())
+
+
+def _chosen(run: int, which: RetryFilter) -> tuple[str, dict[str, object]]:
+    """The ids of the tasks that *which* means, as a query and its values."""
+    # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
+    # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
+    # asked any more.
+    chosen = f"""
+        SELECT t.id FROM tasks t
+          LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
+         WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined')
+           AND t.state <> 'quarantined' AND ({_retry_condition(which)})
+           AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
+    """
+    return chosen, {"run": run, "codes": json.dumps(sorted(which.codes or ()))}
 
 
 def _retry_condition(which: RetryFilter) -> str:

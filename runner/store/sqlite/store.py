@@ -271,8 +271,11 @@ class SqliteStore(
 
     # -- the person --------------------------------------------------------------------------
 
-    async def retry(self, run: int, which: RetryFilter, *, now: datetime, dry: bool) -> int:
-        return await self._writer.write(retrying.retry, run, which, now=now, dry=dry)
+    async def retry(self, run: int, which: RetryFilter, *, now: datetime) -> int:
+        return await self._writer.write(retrying.retry, run, which, now=now)
+
+    async def retriable(self, run: int, which: RetryFilter) -> dict[str, int]:
+        return await self._reader.read(retrying.retriable, run, which)
 
     async def pause(
         self,
