@@ -18,7 +18,7 @@ from runner.rows import InputRow
 
 _BUCKETS: Final = 64
 _IN_MEMORY: Final = 64 * 1024
-_RECORD: Final = struct.Struct(">16s16sQQ")
+_RECORD: Final = struct.Struct(">16s16sQQI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Conflict:
 
     position: int
     line: int
+    asks: int
+    """How many requests it stands for."""
     first_position: int
     first_line: int
 
@@ -57,7 +59,7 @@ class ConflictFinder:
         bodies = b"".join([ask.body for ask in row.asks])
         asked = hashlib.blake2b(bodies, digest_size=16).digest()
         self._buckets[row.key[0] % _BUCKETS].write(
-            _RECORD.pack(row.key, asked, row.position, row.line)
+            _RECORD.pack(row.key, asked, row.position, row.line, len(row.asks))
         )
 
     def conflicts(self) -> Iterator[Conflict]:
@@ -65,7 +67,7 @@ class ConflictFinder:
         for bucket in self._buckets:
             bucket.seek(0)
             first: dict[bytes, tuple[bytes, int, int]] = {}
-            for key, asked, position, line in _RECORD.iter_unpack(bucket.read()):
+            for key, asked, position, line, asks in _RECORD.iter_unpack(bucket.read()):
                 first_asked, *before = first.setdefault(key, (asked, position, line))
                 if asked != first_asked:
-                    yield Conflict(position, line, *before)
+                    yield Conflict(position, line, asks, *before)

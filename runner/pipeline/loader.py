@@ -166,6 +166,7 @@ async def check(
                 "name the columns that tell them apart in [input] key"
             )
             conflicts[found.position] = Problem(file, found.line, 1, message)
+            tasks -= found.asks
     for _, problem in sorted(conflicts.items()):
         tell(problem)
     return Checked(

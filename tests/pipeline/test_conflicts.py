@@ -29,7 +29,7 @@ def found(rows: list[InputRow]) -> list[Conflict]:
 def test_the_later_row_is_the_bad_one_and_the_first_is_named() -> None:
     """A person has to find both lines."""
     rows = [row(1, "a", "x"), row(2, "b", "x"), row(3, "a", "y"), row(4, "a", "x")]
-    assert found(rows) == [Conflict(position=3, line=4, first_position=1, first_line=2)]
+    assert found(rows) == [Conflict(position=3, line=4, asks=1, first_position=1, first_line=2)]
 
 
 def test_rows_far_apart_are_compared_through_the_spilled_files() -> None:
@@ -37,7 +37,9 @@ def test_rows_far_apart_are_compared_through_the_spilled_files() -> None:
     rows = [
         row(n, str(n % 150_000), "y" if n == 199_999 else str(n % 150_000)) for n in range(200_000)
     ]
-    conflict = Conflict(position=199_999, line=200_000, first_position=49_999, first_line=50_000)
+    conflict = Conflict(
+        position=199_999, line=200_000, asks=1, first_position=49_999, first_line=50_000
+    )
     assert found(rows) == [conflict]
 
 

@@ -157,6 +157,19 @@ async def test_the_same_key_with_another_question_is_a_bad_row(desk: Desk) -> No
     assert (desk.folder / "rejects.csv").read_text() == "id,prompt\n1,other?\n"
 
 
+async def test_what_a_contradicted_key_would_have_asked_is_in_no_formula(desk: Desk) -> None:
+    """It is left out with its row: `plan` must tell what is queued."""
+    desk.file.write_text("id,prompt\na,why?\nb,how?\na,when?\n")
+    report = await desk.load(
+        input='key = ["id"]',
+        providers=("claude", "gemini"),
+        prompt="samples = 2",
+        skip_bad=desk.folder / "rejects.csv",
+    )
+    assert (report.added.new, report.rejected) == (8, 1)
+    assert report.formula == "3 rows × 2 targets × 2 samples = 12 tasks, 8 of them to ask"
+
+
 async def test_duplicate_rows_are_asked_once_and_counted(desk: Desk) -> None:
     """F40: the same question twice in a file is hardly ever meant twice."""
     report = await desk.load(["a?", "b?", "a?", "a?"])
