@@ -1,16 +1,20 @@
 """`runner run`: what it passes on, what it tells, how it ends."""
 
+import asyncio
 import json
 import math
 import os
 import signal
+import tempfile
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
-from runner.app import Failures, RunOptions
+from runner.app import Failures, RunOptions, dry, planning
 from runner.errors import Exit, MoneyStopped, Problem
 from runner.store.values import Decision
 from tests.cli.calling import (
@@ -262,6 +266,30 @@ def test_what_a_job_leaves_out_is_said(folder: Path, fake: FakeApp) -> None:
     assert fake.job is not None
     told = call("run", "prompts").err
     assert [note for note in fake.job.notes if note not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "module"), [(["run", "-n"], dry), (["plan"], planning)], ids=["run -n", "plan"]
+)
+def test_a_rehearsal_that_is_stopped_leaves_no_copy_of_the_store(
+    argv: list[str], module: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds prompts and answers, and is as large as the store; nobody would look for it."""
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    seen: list[str] = []
+
+    async def stopped(*_: object) -> NoReturn:
+        seen.extend(path.name for path in scratch.glob("*/*"))
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(module, "plan_run", stopped)
+    assert call(argv[0], "prompts", *argv[1:], "--api", "sim").code is Exit.TERMINATED
+    assert "store.db" in seen
+    assert not list(scratch.iterdir())
 
 
 def test_a_dry_run_counts_and_starts_nothing(folder: Path, fake: FakeApp) -> None:

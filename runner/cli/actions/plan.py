@@ -1,6 +1,5 @@
 """``runner plan``: what a start would come to, for people and for programs."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from runner import app
@@ -8,6 +7,7 @@ from runner.cli.actions import overriding
 from runner.cli.actions.watching import Watcher
 from runner.cli.layout import amount, clipped, count, pairs, span, table
 from runner.cli.session import Session
+from runner.cli.stopping import run_async
 from runner.cli.voice import error_as_json
 from runner.errors import CredentialsRefused, Exit, MoneyStopped
 from runner.jobfile import load_job
@@ -46,8 +46,9 @@ def plan(session: Session, reference: str, given: "PlanOptions") -> Exit:
         session.voice.note(note)
     bad_rows_are_fine = given["skip_bad"] is not None
     with Watcher(session, "none", bad_rows_are_fine=bad_rows_are_fine) as watcher:
-        found = asyncio.run(
-            app.plan_job(
+        # Stopped by a signal, it must not leave the copy of the store behind.
+        found = run_async(
+            lambda: app.plan_job(
                 job,
                 options,
                 samples=given["sample"],

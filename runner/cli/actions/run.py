@@ -1,6 +1,5 @@
 """``runner run``: from JOBs and options to a start of them, or to what one would come to."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from runner.cli.actions.watching import Watcher
 from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
 from runner.cli.session import Session
+from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput, gravest
 from runner.jobfile import Job, load_job
 from runner.money import exact, short
@@ -90,8 +90,9 @@ def dry_run(session: Session, job: Job, options: app.RunOptions) -> Exit:
     """
     session.open_log()
     with Watcher(session, "none", bad_rows_are_fine=options.skip_bad is not None) as watcher:
-        counted = asyncio.run(
-            app.dry_run(
+        # Stopped by a signal, it must not leave the copy behind.
+        counted = run_async(
+            lambda: app.dry_run(
                 job, options, settings=session.settings(), clock=session.clock, reporter=watcher
             )
         )
