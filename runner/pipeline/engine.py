@@ -136,8 +136,10 @@ class Signals:
     """Batches of living workers that nobody knows about; from three on, nothing is posted."""
     doubtful: bool = False
     """Something is in doubt, whosever it is: the few listing calls are for that."""
-    extras_found: bool = False
-    """A task that was paid beside its attempt's own was found, and not asked for yet."""
+    extras_told: int = 0
+    """How often it was said that a task was found that was paid beside its attempt's own."""
+    extras_heard: int = 0
+    """How much of that was said before a look that left none to be asked for."""
     reconciled: bool = False
     """Doubtful batches, if there are any, were looked for at least once in this start, or another
     worker does that."""
@@ -147,6 +149,11 @@ class Signals:
     """The newest ``Date`` of the API's replies that is believed."""
     api_time_asked_at: float = 0.0
     """When (monotonic seconds) the call began that brought it."""
+
+    @property
+    def extras_found(self) -> bool:
+        """A task that was paid beside its attempt's own was found, and not asked for yet."""
+        return self.extras_told > self.extras_heard
 
     def see_time(
         self,

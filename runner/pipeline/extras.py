@@ -41,7 +41,7 @@ async def book_sightings(engine: Engine, seen: Sequence[Sighting]) -> Found:
         hit(Point.ADOPTED)
         log.info("reconciler.tasks_adopted", tasks=len(found.adopted))
     if found.incidents:
-        engine.signals.extras_found = True
+        engine.signals.extras_told += 1
         log.error("reconciler.incidents_opened", incidents=found.incidents)
     return found
 
@@ -52,6 +52,7 @@ async def fetch_extras(engine: Engine) -> int:
     Raises:
         StoreUnwritable: an ending could not be saved; asking again is free.
     """
+    told = engine.signals.extras_told
     due = await engine.store.extras_due(
         ASKED_AT_ONCE, now=engine.clock.now(), account=engine.account
     )
@@ -65,5 +66,6 @@ async def fetch_extras(engine: Engine) -> int:
     if ended:
         engine.signals.bookings += 1
     if len(due) < ASKED_AT_ONCE:
-        engine.signals.extras_found = False
+        # Not what others have said during the look.
+        engine.signals.extras_heard = told
     return ended

@@ -234,7 +234,7 @@ async def _follow(engine: Engine, hints: Sequence[Letter], desk: _Desk) -> int:
             found = await engine.store.found(
                 sightings, now=engine.clock.now(), account=engine.account
             )
-            engine.signals.extras_found |= found.incidents > 0
+            engine.signals.extras_told += found.incidents
             desk.seen |= {each.id for each in ours}
             log.info("inbox.hints_followed", adopted=len(found.adopted), looked_at=len(ours))
         if wrong:

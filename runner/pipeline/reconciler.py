@@ -125,8 +125,11 @@ async def follow(engine: Engine) -> None:
         StoreUnwritable: the store cannot be read just now.
     """
     await heed_doubts(engine)
-    due = await engine.store.extras_due(1, now=engine.clock.now(), account=engine.account)
-    engine.signals.extras_found = bool(due)
+    told = engine.signals.extras_told
+    if await engine.store.extras_due(1, now=engine.clock.now(), account=engine.account):
+        engine.signals.extras_told += 1
+    else:
+        engine.signals.extras_heard = told
     engine.signals.reconciled = True
 
 

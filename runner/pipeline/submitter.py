@@ -293,7 +293,7 @@ async def _book_second_ids(engine: Engine, reply: PostReply) -> None:
         # The daily audit finds them in the listing.
         log.warning("submitter.second_ids_not_saved", ids=len(seen), error=error.what)
     else:
-        engine.signals.extras_found = True
+        engine.signals.extras_told += 1
 
 
 def unblamed(reply: PostReply) -> Sequence[Outcome]:

@@ -1,5 +1,6 @@
 """The reconciler against a simulated account: nothing paid twice, no doubt left for ever."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.lifecycle import State
-from runner.pipeline.engine import MOST_IN_DOUBT, SETTLE, Signals
-from runner.pipeline.reconciler import Reconciler, Watch
+from runner.pipeline.engine import MOST_IN_DOUBT, SETTLE, Engine, Signals
+from runner.pipeline.extras import fetch_extras
+from runner.pipeline.reconciler import Reconciler, Watch, follow
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
+from runner.store.endings import Posted
 from runner.store.reconciling import IncidentKind, Sighting
 from runner.task import RemoteId
 from tests.pipeline.scene import AT_ONCE, DAY, HOUR, MINUTE, Scene, engine_at, lasting
@@ -45,6 +48,27 @@ async def look_on(scene: Scene, reconciler: Reconciler, *, by: timedelta, times:
     for _ in range(times):
         scene.clock.advance(by)
         await reconciler.look()
+
+
+@pytest.mark.parametrize("look", [fetch_extras, follow])
+async def test_what_is_found_during_a_look_for_extras_is_not_forgotten(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, look: Callable[[Engine], Awaitable[object]]
+) -> None:
+    """The run would end before what was paid twice has been asked for."""
+    signals, due = scene.engine.signals, scene.store.extras_due
+
+    async def found_meanwhile(*args: Any, **kwargs: Any) -> list[Posted]:
+        found = await due(*args, **kwargs)
+        signals.extras_told += 1
+        return found
+
+    signals.extras_told += 1
+    monkeypatch.setattr(scene.store, "extras_due", found_meanwhile)
+    await look(scene.engine)
+    assert signals.extras_found
+    monkeypatch.undo()
+    await look(scene.engine)
+    assert not signals.extras_found
 
 
 @pytest.mark.parametrize("fault", LOST)
