@@ -149,7 +149,8 @@ async def claim(engine: Engine, wanted: int) -> list[Posted]:
     most = 0 if trusting else trust.asks_by_age(SPECULATIVE, now_s)
     by_age = max(0, most - signals.speculative)
     # The store gives ready ones first.
-    limit = min(wanted, signals.listed + by_age)
+    listed = signals.listed
+    limit = min(wanted, listed + by_age)
     if signals.debts or limit <= 0:
         return []
     # Whether the list was gone through before the look: what it finds meanwhile may be missed.
@@ -171,7 +172,8 @@ async def claim(engine: Engine, wanted: int) -> list[Posted]:
     if taken:
         hit(Point.CLAIM_DURABLE)
     ready = sum(task.ready for task in taken)
-    signals.listed = max(0, signals.listed - ready) if ready == limit else 0
+    # What a list has shown since the look stays.
+    signals.listed += (max(0, listed - ready) if ready == limit else 0) - listed
     signals.speculative += len(taken) - ready
     signals.in_flight += len(taken)
     signals.collected = list_asked and not taken

@@ -5,6 +5,7 @@ import zlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -397,6 +398,23 @@ async def test_what_was_fetched_but_not_stored_is_fetched_again(
             await scene.fetch_due()
             assert await scene.states() == {State.COMPLETED: 1}
         assert account.calls.counts[CallKind.TASK_GET] == 2
+
+
+async def test_what_a_list_shows_during_a_claim_is_not_forgotten(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the claim did not see yet is to be claimed at once, and not by its age."""
+    signals, take = scene.engine.signals, scene.store.take_posted
+
+    async def shown_meanwhile(*args: Any, **kwargs: Any) -> list[Posted]:
+        taken = await take(*args, **kwargs)
+        signals.listed += 3
+        return taken
+
+    signals.listed = 2
+    monkeypatch.setattr(scene.store, "take_posted", shown_meanwhile)
+    assert await claim(scene.engine, 10) == []
+    assert signals.listed == 3
 
 
 async def test_a_claimed_task_is_left_to_its_fetcher_for_a_while(scene: Scene) -> None:
