@@ -45,13 +45,27 @@ class Mark:
             raise _unwritable(path, error) from error
 
     def read(self) -> tuple[str, int] | None:
-        """The install and its newest batch; None if the file says nothing."""
-        found = _LINE.fullmatch(os.pread(self._file, _LENGTH, 0))
+        """The install and its newest batch; None if the file says nothing.
+
+        Raises:
+            StoreUnwritable: it cannot be read just now.
+        """
+        found = _LINE.fullmatch(self._pread(_LENGTH, 0))
         return (found[1].decode(), int(found[2])) if found else None
 
     def before(self) -> list[str]:
-        """The installs that have posted here before that one."""
-        return [each.decode() for each in _BEFORE.findall(os.pread(self._file, _LONGEST, _LENGTH))]
+        """The installs that have posted here before that one.
+
+        Raises:
+            StoreUnwritable: it cannot be read just now.
+        """
+        return [each.decode() for each in _BEFORE.findall(self._pread(_LONGEST, _LENGTH))]
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._file, length, offset)
+        except OSError as error:
+            raise _unwritable(self._path, error, "read") from error
 
     def write(self, install: str, batch: int) -> None:
         """
@@ -77,5 +91,5 @@ class Mark:
         os.close(self._file)
 
 
-def _unwritable(path: Path, error: OSError) -> StoreUnwritable:
-    return StoreUnwritable(f"{path} cannot be written: {error.strerror or error}")
+def _unwritable(path: Path, error: OSError, done: str = "written") -> StoreUnwritable:
+    return StoreUnwritable(f"{path} cannot be {done}: {error.strerror or error}")

@@ -1,6 +1,8 @@
 """A store that was copied, moved or put back finds again what was posted in its name."""
 
+import errno
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -20,6 +22,7 @@ from runner.store.sqlite import identity, recovering
 from runner.store.sqlite.connection import connect
 from runner.store.sqlite.copying import copy_store, note_that_it_is_a_copy
 from runner.store.sqlite.store import SqliteStore, open_store
+from runner.store.values import StoreUnwritable
 from runner.task import RemoteId, Tag
 from tests.store import steps
 from tests.support.clock import ManualClock
@@ -295,6 +298,22 @@ async def restored(path: Path, clock: ManualClock) -> AsyncIterator[tuple[steps.
 async def states(scene: steps.Scene) -> dict[State, int]:
     status = await scene.store.status(scene.run.id)
     return {state: n for state, n in status.states.items() if n}
+
+
+async def test_a_side_file_that_cannot_be_read_is_told_as_what_may_pass(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails for a moment is no bug of ours."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with (
+        closing(Mark.beside(path)) as mark,
+        pytest.raises(StoreUnwritable, match="newest cannot be read: Input/output error"),
+    ):
+        mark.read()
 
 
 async def test_a_task_posted_by_the_lost_day_is_adopted_and_not_asked_again(
