@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,10 @@ async def back_up(settings: Settings, to: Path, *, force: bool) -> int:
         half.replace(to)
     except OSError as error:
         raise WrongInput(f"{to} cannot be written: {error.strerror or error}") from error
+    finally:
+        # As large as the store, and nobody would look for it.
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
     return to.stat().st_size
 
 
