@@ -62,13 +62,6 @@ class Curve:
         weights[place] += 1
         return Curve(tuple(weights))
 
-    def share_by(self, age: timedelta) -> float:
-        """The share of answers that had come by *age*, 0 to 1: rather too low than too high."""
-        if not self.known:
-            return 0.0
-        done = sum(w for at, w in zip(AGES_S, self.weights, strict=True) if at <= _seconds(age))
-        return done / sum(self.weights)
-
     def age_by(self, share: float) -> timedelta | None:
         """The age by which *share* (above 0, at most 1) of the answers come; None if not known."""
         if not self.known:

@@ -17,9 +17,6 @@ from typing import Final
 COMPLETION_WINDOW: Final = timedelta(hours=72)
 """After this the API marks the task failed and refunds the advance."""
 
-READY_WINDOW: Final = timedelta(days=3)
-"""So long after it finished an uncollected task stays on the ready list."""
-
 RESULT_WINDOW: Final = timedelta(days=30)
 """So long the API keeps an answer. Counted from the posting, the earliest that it could mean."""
 

@@ -325,16 +325,6 @@ async def test_a_slow_reply_to_a_burst_of_ours_shows_no_foreign_use(clock: Manua
     assert pacer.calls_per_minute == 600
 
 
-async def test_a_pause_holds_everybody_until_its_moment(clock: ManualClock) -> None:
-    """40203 ends at 00:00 UTC: until then every further call would fail the same way."""
-    pacer = Pacer(600, clock)
-    ends_at = clock.now() + timedelta(minutes=30)
-    pacer.pause_until(ends_at)
-    pacer.pause_until(ends_at - timedelta(minutes=10))
-    await asyncio.gather(*(pacer.take(Priority.RECONCILE) for _ in range(3)))
-    assert timedelta(0) <= clock.now() - ends_at < timedelta(seconds=1)
-
-
 async def test_a_reply_without_headers_teaches_nothing(clock: ManualClock) -> None:
     """The headers are optional, and 0 means that none is stated (API.md §3)."""
     pacer = Pacer(600, clock)

@@ -13,7 +13,6 @@ from runner.windows import (
     CHECKPOINTS,
     COMPLETION_WINDOW,
     LAST_ASK_AHEAD,
-    READY_WINDOW,
     RESULT_WINDOW,
     WARN,
     Level,
@@ -162,5 +161,4 @@ def test_a_result_near_its_end_goes_before_other_calls_for_three_days() -> None:
 def test_the_windows_are_those_of_the_api() -> None:
     """API.md §3; a wrong one loses paid answers without an error."""
     assert timedelta(hours=72) == COMPLETION_WINDOW
-    assert timedelta(days=3) == READY_WINDOW
     assert timedelta(days=30) == RESULT_WINDOW

@@ -14,7 +14,7 @@ import msgspec
 
 from runner.answer import Answer, Citation
 from runner.api.fields import count_of, flag_of, list_of, moment_of, money_of, plain, text_of
-from runner.api.jsontext import Unreadable, decode_mended
+from runner.api.jsontext import Unreadable
 
 
 class _Section(msgspec.Struct):
@@ -40,15 +40,6 @@ class TypedResult(msgspec.Struct):
     money_spent: Any = None
     datetime: str | None = None
     fan_out_queries: list[str] | None = None
-
-
-def parse_answer(result_raw: bytes) -> Answer:
-    """The answer in *result_raw*, one element of ``result`` as JSON.
-
-    Raises:
-        Unreadable: no JSON object, or one without a list of items.
-    """
-    return answer_of(decode_mended(result_raw))
 
 
 def answer_of(result: object) -> Answer:

@@ -40,8 +40,6 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     http_status: int | None = None
     code: int | None = None
     """The API's top-level status code."""
-    retry_after_s: float | None = None
-    """``Retry-After``, at most an hour."""
 
 
 BeforeCall = Callable[[CallKind, int], Awaitable[None]]

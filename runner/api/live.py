@@ -109,16 +109,8 @@ class LiveReply:
     ``CallRejected``), or go on later (the rest). None: nothing."""
     sent: bool = True
     """Whether a byte may have left."""
-    http_status: int | None = None
     code: int | None = None
     """The API's code for the task, else that over the call."""
-    server_date: datetime | None = None
-    """The API's time, UTC, if the reply named it."""
-
-    @property
-    def slow_down(self) -> bool:
-        """Whether the reply says that we call too fast."""
-        return isinstance(self.trouble, RateLimited) and not self.crowded
 
     @property
     def crowded(self) -> bool:
@@ -164,9 +156,7 @@ def sort_live(
     return LiveReply(
         outcome=outcome,
         trouble=trouble,
-        http_status=reply.http_status,
         code=entry.code if entry is not None else reply.code,
-        server_date=reply.server_date,
     )
 
 

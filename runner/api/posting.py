@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from runner.api.errors import ApiError, RateLimited, about_code
+from runner.api.errors import ApiError, about_code
 from runner.api.replies import READABLE_HTTP, NoReply, Reply, complaint
 from runner.api.status import (
     DUPLICATE,
@@ -58,16 +58,8 @@ class PostReply:
     ``CallRejected``), or go on later (the rest). None: nothing."""
     sent: bool = True
     """Whether a byte may have left."""
-    http_status: int | None = None
     code: int | None = None
     """The API's top-level code."""
-    server_date: datetime | None = None
-    """The API's time, UTC, if the reply named it."""
-
-    @property
-    def slow_down(self) -> bool:
-        """Whether the reply says that we call too fast."""
-        return isinstance(self.trouble, RateLimited)
 
 
 def without_reply(tags: Sequence[str], failure: NoReply) -> PostReply:
@@ -101,9 +93,7 @@ def sort_reply(tags: Sequence[str], reply: Reply, *, now: datetime, bare_url: bo
         outcomes=outcomes,
         strangers=strangers,
         trouble=trouble,
-        http_status=reply.http_status,
         code=reply.code,
-        server_date=reply.server_date,
     )
 
 

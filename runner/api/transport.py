@@ -146,7 +146,6 @@ class Transport:
                 server_date=replied.server_date if replied else date_in(headers.get("Date")),
                 http_status=replied.http_status if replied else None,
                 code=replied.code if replied else None,
-                retry_after_s=replied.wait_s if replied else None,
             )
         )
         return outcome

@@ -87,10 +87,6 @@ class Row(Struct, frozen=True, gc=False):
         """
         return self.layout.place(self.line, self.raw, name)
 
-    def column_of(self, name: str) -> int:
-        """The column, from 1, at which the cell *name* starts on its line."""
-        return self.place(name).column
-
     def problem(self, message: str, name: str | None = None) -> Problem:
         """A mistake of this row, placed at the cell *name*."""
         place = self.place(name)

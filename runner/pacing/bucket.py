@@ -41,11 +41,6 @@ class Bucket:
         return self._limit
 
     @property
-    def burst(self) -> int:
-        """Calls that may leave at once after a rest."""
-        return self._burst
-
-    @property
     def credit(self) -> int:
         """What there is at ``at_us``; less than 0 while too much has left."""
         return self._credit

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from datetime import datetime
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -89,7 +88,6 @@ class Pacer:
         """Ready results that went before a waiting post since the last post."""
         self._watcher: _Waiter | None = None
         """The one waiter that looks at the allowance; all others sleep until it is their turn."""
-        self._held_until_us = self._now_us()
 
     @property
     def calls_per_minute(self) -> int:
@@ -144,17 +142,11 @@ class Pacer:
         """
         self._allowance.slow_down(microseconds(waited_s))
 
-    def pause_until(self, moment: datetime) -> None:
-        """Let nothing out before *moment* (UTC); a longer pause that is under way stays."""
-        wait_us = microseconds((moment - self._clock.now()).total_seconds())
-        self._held_until_us = max(self._held_until_us, self._now_us() + wait_us)
-
     async def _watch(self, waiter: _Waiter) -> None:
         """Look at the allowance until *waiter* is first in line and has a call."""
         while True:
-            if self._now_us() >= self._held_until_us:
-                await self._allowance.ask(self.waiting)
-            wait_us = self._wait_us()
+            await self._allowance.ask(self.waiting)
+            wait_us = self._allowance.wait_us()
             first = self._first()
             if wait_us > 0:
                 await self._clock.sleep(min(wait_us / SECOND_US, self._LONGEST_SLEEP_S))
@@ -185,9 +177,3 @@ class Pacer:
         if posts and not urgent and self._passed >= self._MOST_PASSING:
             return next(iter(posts))
         return next((next(iter(queue)) for queue in self._line.values() if queue), None)
-
-    def _wait_us(self) -> int:
-        return max(self._held_until_us - self._now_us(), self._allowance.wait_us())
-
-    def _now_us(self) -> int:
-        return microseconds(self._clock.monotonic())

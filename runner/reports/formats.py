@@ -23,7 +23,6 @@ from runner.reports import columns
 from runner.reports.columns import COLUMNS, Value
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
-_INERT: Final = re.compile(r"'+[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SPECIAL: Final = re.compile(r'[",\r\n]')
 _HARMLESS: Final = re.compile(r"""[^'=+\-@\t",\r\n\0][^",\r\n\0]*""")
@@ -124,8 +123,3 @@ def inert(text: str) -> str:
     if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         return "'" + text
     return text
-
-
-def as_written(cell: str) -> str:
-    """The text that became *cell* through ``inert``."""
-    return cell[1:] if _INERT.match(cell) else cell

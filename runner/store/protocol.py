@@ -58,8 +58,6 @@ class TaskStore(
 ):
     """The queue: the only memory that survives the process."""
 
-    # -- whose store it is -------------------------------------------------------------------
-
     # -- runs and loading --------------------------------------------------------------------
 
     async def newest_run(self, job: str, key: str) -> Run | None:

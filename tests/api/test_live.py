@@ -203,7 +203,6 @@ def test_what_creates_nothing_is_not_taken_at_either_level(
         assert isinstance(got.outcome, NotTaken), got
         assert isinstance(got.trouble, trouble)
         assert got.crowded == (code == 40209)
-        assert got.slow_down == (code == 40202)
 
 
 def test_a_rejection_that_charges_is_believed_in_nothing() -> None:
@@ -359,7 +358,9 @@ def test_too_many_at_once_at_aisa_is_told_from_too_fast() -> None:
     body = aisa_error("rate_limit_error", "concurrency_limit_exceeded")
     assert came(body, 429, gateway=Gateway.AISA).crowded
     body = aisa_error("rate_limit_error", "rate_limit_exceeded")
-    assert came(body, 429, gateway=Gateway.AISA).slow_down
+    got = came(body, 429, gateway=Gateway.AISA)
+    assert isinstance(got.trouble, RateLimited)
+    assert not got.crowded
 
 
 def test_a_key_that_aisa_repeats_is_not_repeated_by_us() -> None:

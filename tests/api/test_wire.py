@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.answer import Answer
-from runner.api.answers import parse_answer
-from runner.api.jsontext import Unreadable
+from runner.api.answers import answer_of
+from runner.api.jsontext import Unreadable, decode_mended
 from runner.api.requests import encode_post
 from runner.api.wire import (
     AccountData,
@@ -27,6 +27,11 @@ from tests.api.replies import envelope, sample
 
 def attempt(number: int, body: bytes, tag: str | None = None) -> Attempt:
     return Attempt(task=TaskId(number), number=1, tag=tag or f"tag-{number}", body=body)
+
+
+def parse_answer(result: bytes) -> Answer:
+    """The answer in one element of ``result``, as the client reads it."""
+    return answer_of(decode_mended(result))
 
 
 def answer(**fields: Any) -> Answer:

@@ -117,7 +117,7 @@ def test_cells_keep_their_place_when_rows_run_over_lines(tmp_path: Path) -> None
     assert rows[1].place() == (5, 1)
     assert rows[1].place("prompt") == (5, 1)
     assert rows[1].place("note") == (6, 12)
-    assert rows[1].column_of("brand") == 10
+    assert rows[1].place("brand").column == 10
     assert rows[1].place("no such column") == (5, 1)
     assert str(rows[0].problem('column "brand" is empty', "brand")) == (
         'p.csv:3:4: column "brand" is empty'

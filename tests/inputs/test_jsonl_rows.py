@@ -84,7 +84,7 @@ def test_the_place_of_a_nested_value_is_found(tmp_path: Path) -> None:
     assert row.place("a.b.1.c") == (2, line.index('"x"') + 1)
     assert row.place("turns.7") == (2, line.index('["é') + 1)
     assert row.place("nothing") == (2, 1)
-    assert row.column_of("id") == 8
+    assert row.place("id").column == 8
     assert str(row.problem("too long", "turns.1")) == (
         f"p.jsonl:2:{line.index('second')}: too long"
     )

@@ -15,7 +15,6 @@ from runner.lifecycle import State
 from runner.money import exact
 from runner.reports.columns import COLUMNS
 from runner.reports.export import export_files, export_name, export_run, write_stream
-from runner.reports.formats import as_written
 from runner.store.endings import Ending, Posted
 from runner.store.listing import Selection
 from runner.store.sqlite.reading import EXPORTED
@@ -29,7 +28,7 @@ from tests.reports.filling import (
     refused,
     running,
 )
-from tests.reports.written import BOTH, lines, table
+from tests.reports.written import BOTH, as_written, lines, table
 
 
 async def test_there_is_a_line_for_each_row_and_target_in_the_order_of_the_input(

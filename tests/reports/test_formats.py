@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.reports.columns import COLUMNS, Value, beside
-from runner.reports.formats import Csv, Jsonl, as_written, format_named, inert
+from runner.reports.formats import Csv, Jsonl, format_named, inert
+from tests.reports.written import as_written
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 """Whatever UTF-8 can carry."""

@@ -2,10 +2,16 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 BOTH = ("csv", "jsonl")
+
+
+def as_written(cell: str) -> str:
+    """The text that became *cell*, by the rule that the documentation gives."""
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -8,13 +8,6 @@ from psycopg.conninfo import conninfo_to_dict
 
 from runner.errors import WrongInput
 
-SCHEMES = ("postgresql://", "postgres://")
-
-
-def is_address(text: str) -> bool:
-    """Whether *text* names a PostgreSQL store, and no file."""
-    return text.startswith(SCHEMES)
-
 
 @dataclass(frozen=True, slots=True)
 class Address:

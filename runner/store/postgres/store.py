@@ -86,8 +86,6 @@ class PostgresStore(
         self._zeros_ms = {}
         writer.before_commit = follow_ups.settle
 
-    # -- whose store it is -------------------------------------------------------------------
-
     # -- runs and loading --------------------------------------------------------------------
 
     async def newest_run(self, job: str, key: str) -> Run | None:

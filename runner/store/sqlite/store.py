@@ -95,8 +95,6 @@ class SqliteStore(
     def _settle_follow_ups(self, db: sqlite3.Connection) -> None:
         follow_ups.settle(db, now=self._clock.now())
 
-    # -- whose store it is -------------------------------------------------------------------
-
     # -- runs and loading --------------------------------------------------------------------
 
     async def newest_run(self, job: str, key: str) -> Run | None:
