@@ -149,7 +149,7 @@ async def test_72_hours_that_end_with_a_code_of_many_meanings_are_a_person_s_mat
         assert (await scene.status()).reasons == {(State.FAILED, "remote"): 1}
         clock.advance(DAY)
         assert await scene.poster.post_next() is None
-        assert await scene.store.retry(scene.run.id, RetryFilter(), now=clock.now(), dry=False) == 1
+        assert await scene.store.retry(scene.run.id, RetryFilter(), now=clock.now()) == 1
         scene.account.change(replace(scene.account.scenario, stuck_rate=0.0))
         await scene.poster.post_next()
         clock.advance(MINUTE)
@@ -181,7 +181,7 @@ async def test_only_failures_worth_it_are_tried_again(
     (group,) = await scene.store.failures(scene.run.id)
     assert group.code == code
     plain = RetryFilter()
-    assert await scene.store.retry(scene.run.id, plain, now=scene.clock.now(), dry=True) == 1
+    assert sum((await scene.store.retriable(scene.run.id, plain)).values()) == 1
 
 
 async def test_an_id_that_the_api_does_not_know_stays_posted(scene: Scene) -> None:
@@ -266,7 +266,7 @@ async def test_answers_that_a_strange_moment_of_the_api_hid_are_collected_after_
     await store_group(scene.engine, endings)
     assert await scene.states() == {State.POSTED: 2}
     every = RetryFilter(pay_again=True)
-    assert await scene.store.retry(scene.run.id, every, now=scene.clock.now(), dry=True) == 0
+    assert sum((await scene.store.retriable(scene.run.id, every)).values()) == 0
     assert {zlib.decompress(raw) for (raw,) in scene.sql("SELECT raw FROM replies")} == {
         UNCLEAR.raw
     }
@@ -292,9 +292,9 @@ async def test_72_hours_that_end_with_a_code_that_nobody_knows_are_waited_out(
         await scene.fetch_due()
         assert await scene.states() == {State.EXPIRED: 1}
         assert await scene.poster.post_next() is None
-        run, now = scene.run.id, clock.now()
-        assert await scene.store.retry(run, RetryFilter(), now=now, dry=True) == 0
-        assert await scene.store.retry(run, RetryFilter(pay_again=True), now=now, dry=True) == 1
+        run = scene.run.id
+        assert sum((await scene.store.retriable(run, RetryFilter())).values()) == 0
+        assert sum((await scene.store.retriable(run, RetryFilter(pay_again=True))).values()) == 1
 
 
 async def test_a_code_that_nobody_knows_is_told_once(tmp_path: Path, clock: ManualClock) -> None:
