@@ -166,7 +166,7 @@ def test_the_run_waits_for_the_simulator_and_both_remember(compose: dict[str, An
     assert (mounts(simulator), mounts(runner)) == ({"account": "/data"}, {"workspace": "/data"})
     volumes = {name.rpartition("_")[2] for name in compose["volumes"]}
     assert volumes == {"account", "workspace", "db"}
-    assert {service["image"] for service in (simulator, runner)} == {"llm-batch-runner"}
+    assert {service["image"] for service in (simulator, runner)} == {"dataforseo-llm-runner"}
     for service in (simulator, runner):
         assert service["init"] is True
         assert "entrypoint" not in service or service["entrypoint"] is None
@@ -339,7 +339,7 @@ def test_two_workers_share_one_database_that_saves(compose: dict[str, Any]) -> N
     address = f"postgresql://{given['POSTGRES_USER']}:{password}@db:5432/{database}"
     for name in ("load", "worker-1", "worker-2"):
         assert services[name]["environment"]["RUNNER_STORE"] == address
-        assert services[name]["image"] == "llm-batch-runner"
+        assert services[name]["image"] == "dataforseo-llm-runner"
     one, two = (dict(services[name]) for name in ("worker-1", "worker-2"))
     assert one == two
     assert mounts(services["db"]) == {"db": "/var/lib/postgresql/data"}

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from runner import __version__
+from runner.errors import WrongInput
+from runner.store import opening
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "runner").rglob("*.py"))
@@ -104,6 +107,18 @@ def test_every_import_is_declared_and_every_declared_package_imported() -> None:
     used = set[str]().union(*map(foreign, MODULES))
     # Comes with pydantic, as its other half.
     assert used - {"pydantic_core"} == declared
+
+
+def test_what_a_store_on_a_server_lacks_is_named_as_it_is_declared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`runner` is published nowhere, so its extra's name leads to a stranger's package."""
+    monkeypatch.setattr(opening, "find_spec", lambda name: None)
+    with pytest.raises(WrongInput) as refused:
+        opening.check_installed()
+    extra = PROJECT["project"]["optional-dependencies"]["postgres"]
+    assert refused.value.how == f"pip install {' '.join(map(shlex.quote, extra))}"
+    assert PROJECT["project"]["name"] not in str(refused.value)
 
 
 def test_the_package_and_the_tools_start_with_nothing_installed() -> None:

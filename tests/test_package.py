@@ -25,7 +25,7 @@ from runner.cli.catalogue import BY_NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-NAME = "llm_batch_runner"
+NAME = "dataforseo_llm_runner"
 LEFT_OUT = (
     *(".git", ".venv", "__pycache__", ".hypothesis", ".*_cache", ".import_linter_cache"),
     *("out", "dist", "build", "*.db*", ".env"),

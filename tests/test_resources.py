@@ -79,7 +79,7 @@ def test_a_wheel_carries_every_migration_and_nothing_that_git_ignores(
         "runner/_jobs/demo.toml",
     ]
     packages = {name.split("/")[0] for name in names}
-    assert packages == {"runner", "llm_batch_runner-0.1.0.dist-info"}
+    assert packages == {"runner", "dataforseo_llm_runner-0.1.0.dist-info"}
 
 
 def test_an_sdist_builds_the_same_wheel(source: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.clock import Clock
 from runner.errors import WrongInput
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from runner.store.postgres.store import PostgresStore
 
 AnyStore: TypeAlias = "sqlite.SqliteStore | PostgresStore"
+
+INSTALL: Final = "pip install 'psycopg[binary]>=3.3,<4'"
+"""What the extra brings, by its own name: that helps wherever ``runner`` itself came from."""
 
 
 @asynccontextmanager
@@ -90,5 +93,5 @@ def check_installed() -> None:
     if find_spec("psycopg") is None:
         raise WrongInput(
             "the store is on PostgreSQL, and the package that speaks to it is not installed",
-            how="pip install 'llm-batch-runner[postgres]'",
+            how=INSTALL,
         )
