@@ -53,6 +53,15 @@ def job_name(reference: str) -> str | None:
     return data_job_name(reference)
 
 
+def job_file(run: Run, *references: str | None) -> str:
+    """The file of *run*'s job: the one that a reference names, else where it was when the run was
+    started last; else the job's name, for jobs/."""
+    for reference in references:
+        if reference and job_name(reference) == run.job:
+            return reference
+    return run.source if run.source and Path(run.source).is_file() else run.job
+
+
 def _found(reference: str, runs: Sequence[Run]) -> list[Run]:
     number = _NUMBER.fullmatch(reference)
     if number and (exact := [run for run in runs if run.id == int(number[1])]):

@@ -150,15 +150,62 @@ def test_an_export_goes_where_the_job_says(mixed: Path) -> None:
     assert [row["state"] for row in rows] == ["completed", "completed", "failed", "failed"]
 
 
-def test_an_export_without_its_job_file_goes_to_out_and_says_so(mixed: Path) -> None:
-    """The answers are in the store; a deleted job file must not lock them in."""
+def test_an_export_without_its_job_file_goes_to_out_and_says_so(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers are in the store; a deleted job file must not lock them in. A run of a data file
+    has none, and wrote to the workspace's out from wherever it was started."""
+    (mixed.parent / "runner.toml").touch()
+    monkeypatch.chdir(mixed.parent / "jobs")
     ended = call("export", "evening", "--json")
     assert ended.code is Exit.DONE
-    assert "the files go to out" in ended.err
-    assert [Path(file["path"]).name for file in ended.document["files"]] == [
-        "evening@2026-11-21.csv",
-        "evening@2026-11-21.jsonl",
+    out = mixed.parent / "out"
+    assert f"no job file of evening@2026-11-21 is known, so the files go to {out}" in ended.err
+    assert [file["path"] for file in ended.document["files"]] == [
+        str(out / "evening@2026-11-21.csv"),
+        str(out / "evening@2026-11-21.jsonl"),
     ]
+
+
+@pytest.fixture
+async def elsewhere(folder: Path) -> Path:
+    """The job file of the only run, which lies in a folder that is not jobs/."""
+    file = (folder / "mine").joinpath("watch.toml")
+    file.parent.mkdir()
+    (folder / "jobs" / "prompts.toml").rename(file)
+    async with filled(folder / "runner.db", CELLS, job="prompts", source=str(file)):
+        pass
+    text = file.read_text("utf-8")
+    file.write_text(text.replace('dir = "../out"', 'dir = "answers"'), "utf-8")
+    return file
+
+
+def test_an_export_goes_where_the_job_that_was_run_says(elsewhere: Path) -> None:
+    """`run` wrote there, and the next night does: two copies would drift apart."""
+    for argv in ((), ("prompts",), ("r1",), ("--job", "prompts"), ("--job", str(elsewhere))):
+        ended = call("export", *argv)
+        assert (ended.code, ended.err) == (Exit.DONE, "")
+        assert ended.out.startswith(f"export file={elsewhere.parent}/answers/prompts.csv rows=4")
+
+
+def test_an_export_says_what_is_wrong_with_the_job_that_was_run(elsewhere: Path) -> None:
+    """Who moved the file can name it; who did not would look for the files in vain."""
+    text = elsewhere.read_text("utf-8")
+    elsewhere.write_text(text + "buget = 1\n", "utf-8")
+    ended = call("export", "prompts")
+    assert "prompts cannot be used (" in ended.err
+    assert "watch.toml:10:1: output.buget: unknown setting), so the files go to out" in ended.err
+    elsewhere.write_text(text.replace('"prompts"', '"others"'), "utf-8")
+    ended = call("export")
+    assert f"{elsewhere} is the job others now, so the files go to out" in ended.err
+    moved = elsewhere.rename(elsewhere.with_name("new.toml"))
+    moved.write_text(text, "utf-8")
+    ended = call("export", "prompts")
+    assert f"the job file of prompts, {elsewhere}, is gone, so the files go to out" in ended.err
+    assert ended.out.startswith("export file=out/prompts.csv rows=4 ")
+    ended = call("export", "--job", str(moved))
+    assert (ended.code, ended.err) == (Exit.DONE, "")
+    assert ended.out.startswith(f"export file={moved.parent}/answers/prompts.csv rows=4")
 
 
 def test_an_export_to_stdout_is_nothing_but_data(mixed: Path) -> None:

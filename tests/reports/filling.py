@@ -112,6 +112,7 @@ async def filled(
     job: str = "demo",
     run_key: str = "",
     api: str = "live",
+    source: str = "",
     post: Post | None = accepted,
     end: End | None = None,
 ) -> AsyncIterator[Filled]:
@@ -132,6 +133,7 @@ async def filled(
             targets=[
                 (Target(name=name, endpoint=endpoint, model="m"), RESERVE) for name in targets
             ],
+            source=source,
             now=clock.now(),
         )
         columns = dict.fromkeys(name for row in cells for name in row) or {"q": None}

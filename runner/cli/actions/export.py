@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from runner.cli.actions.looking import store_to_look
 from runner.cli.layout import count, pairs
-from runner.cli.select import job_name
+from runner.cli.select import job_file
 from runner.cli.selecting import pick
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.jobfile import load_job
+from runner.jobfile.find import relative
 from runner.reports.export import export_files, export_name, export_run, write_stream
 from runner.reports.files import Exported
 from runner.store.values import Run
@@ -59,7 +60,7 @@ async def _export(
         if target is not None:
             file = Path(target), _format_of(target, given["format"])
             return await export_files(store, run, [file], raw_cells=raw, force=force, which=which)
-        folder, formats = _of_job(session, run, reference)
+        folder, formats = _of_job(session, run, (reference, *given["of_job"]))
         return await export_run(
             store,
             run,
@@ -89,15 +90,34 @@ def _format_of(target: str, formats: Sequence[str]) -> str:
     return named
 
 
-def _of_job(session: Session, run: Run, reference: str | None) -> tuple[Path, tuple[str, ...]]:
-    """Where the job of *run* has its files, and of which formats; ``out`` if it is not found."""
-    file = reference if reference and job_name(reference) else run.job
+def _of_job(
+    session: Session, run: Run, references: Sequence[str | None]
+) -> tuple[Path, tuple[str, ...]]:
+    """Where the job of *run* has its files, and of which formats; where runs of data files have
+    theirs if that is not known."""
+    workspace = session.settings().workspace
+    file = job_file(run, *references)
     try:
-        job = load_job(file, workspace=session.settings().workspace)
-    except WrongInput:
-        session.voice.note(f"the job file of {run.name} cannot be used, so the files go to out")
-        return Path("out"), ("csv", "jsonl")
-    return job.output_dir, tuple(map(str, job.formats))
+        job = load_job(file, workspace=workspace)
+        if job.name == run.job:
+            return job.output_dir, tuple(map(str, job.formats))
+        why = f"{job.path} is the job {job.name} now"
+    except WrongInput as error:
+        why = _why(run, file, error)
+    folder = relative(workspace / "out")
+    session.voice.note(f"{why}, so the files go to {folder}")
+    return Path(folder), ("csv", "jsonl")
+
+
+def _why(run: Run, file: str, error: WrongInput) -> str:
+    """Why *file*, the best guess at the job file of *run*, says nothing."""
+    if error.problems:
+        return f"the job file of {run.name} cannot be used ({error.problems[0]})"
+    if file == run.job and run.source:
+        return f"the job file of {run.name}, {run.source}, is gone"
+    if file.endswith(".toml"):
+        return f"the job file of {run.name} cannot be used ({error.what})"
+    return f"no job file of {run.name} is known"
 
 
 def _tell(session: Session, files: Sequence[Exported] | None) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import app
@@ -11,7 +10,7 @@ from runner.cli.actions.looking import store_to_look
 from runner.cli.actions.sending import carry_out
 from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
-from runner.cli.select import job_name, newest
+from runner.cli.select import job_file, newest
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
@@ -67,7 +66,7 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
     """
     file = given["job"]
     if file is None:
-        file = reference if reference and job_name(reference) else _remembered(run)
+        file = job_file(run, reference)
     try:
         job = load_job(
             file,
@@ -86,11 +85,6 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
     if job.name != run.job:
         raise WrongInput(f"{job.path} is the job {job.name}, and {run.name} is a run of {run.job}")
     return job
-
-
-def _remembered(run: Run) -> str:
-    """Where the job file was when the run was started last; else the job's name, for jobs/."""
-    return run.source if run.source and Path(run.source).is_file() else run.job
 
 
 def _dry_run(session: Session, run: Run, which: RetryFilter) -> Exit:
