@@ -32,6 +32,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -170,7 +171,10 @@ def _install(venv: Path, lock: Path) -> None:
 
 
 def _put_command(venv: Path, root: Path) -> None:
-    """Make ``runner`` a command of the environment: it runs this checkout."""
+    """Make ``runner`` a command and a module of the environment: both are this checkout."""
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(venv)}))
+    # Relative, as Python reads it: the folder may be moved, and its name be in any letters.
+    (site / "runner-dev.pth").write_text(os.path.relpath(root, site) + "\n", "utf-8")
     python = str(python_of(venv))
     code = f"import sys; sys.path.insert(0, {str(root)!r})"
     code += "; from runner.cli import main; sys.exit(main())"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from venv import EnvBuilder
 
 import pytest
 
@@ -108,6 +109,24 @@ def test_the_environment_has_the_command_runner(checkout: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "here\n")
 
 
+def test_programs_in_the_environment_can_import_the_checkout(checkout: Path) -> None:
+    """`python examples/library.py` is what the README says, also after the folder was moved."""
+    dev.ensure_environment(checkout, dev.RUNTIME_LOCK)
+    (checkout / "runner").mkdir()
+    (checkout / "runner" / "__init__.py").touch()
+    (checkout / "examples").mkdir()
+    (checkout / "examples" / "library.py").write_text("import runner; print(runner.__file__)")
+    moved = checkout.rename(checkout.with_name("möved ünd more"))
+    done = subprocess.run(
+        [str(dev.python_of(moved / ".venv")), str(moved / "examples" / "library.py")],
+        cwd=moved.parent,
+        env=dev.clean_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert os.fsdecode(done.stdout.rstrip()) == str(moved / "runner" / "__init__.py"), done.stderr
+
+
 def test_a_second_start_installs_nothing(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +169,7 @@ def test_where_uv_fails_pip_does_it(
     asked = []
 
     def pip(venv: Path, lock: Path) -> None:
-        dev.python_of(venv).parent.mkdir(parents=True)
+        EnvBuilder().create(venv)
         asked.append(lock.name)
 
     monkeypatch.setattr(dev, "_install_with_pip", pip)
