@@ -13,6 +13,7 @@ from runner.cli.actions.prompt_column import prompt_column
 from runner.errors import Exit
 from runner.settings import Settings
 from tests.cli.calling import call, call_on_terminal
+from tests.support.commands import ROOT
 
 FILES = ["runner.toml", "jobs/example.toml", "data/brands.csv", ".gitignore"]
 
@@ -225,9 +226,12 @@ def test_what_runner_makes_is_ignored_by_git_and_what_people_write_is_not(here: 
     """A queue with paid answers does not belong in a history, a job does."""
     call("init")
     ignored = (here / ".gitignore").read_text("utf-8").splitlines()
-    for pattern in ("*.db", "*.db-wal", "*.db-shm", "*.db.lock", "out/", "logs/"):
-        assert pattern in ignored
+    beside = ("", "-wal", "-shm", ".lock", ".load.lock", ".newest", ".part")
+    made = {*(f"*.db{end}" for end in beside), "*.models.json", "*.account.jsonl", "out/", "logs/"}
+    assert made <= set(ignored)
     assert not {"jobs/", "data/", "runner.toml"} & set(ignored)
+    ours = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert made - {"logs/"} <= set(ours), "a checkout is a workspace, too"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

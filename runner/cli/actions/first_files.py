@@ -25,6 +25,8 @@ IGNORED: Final = """\
 *.db-shm
 *.db.lock
 *.db.load.lock
+*.db.newest
+*.db.part
 *.models.json
 *.account.jsonl
 out/
