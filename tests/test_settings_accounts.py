@@ -162,6 +162,19 @@ def test_a_missing_password_says_whose(tmp_path: Path) -> None:
     assert "DATAFORSEO_PASSWORD_THE_BRAND" in text
 
 
+def test_a_password_file_that_others_can_read_says_whose_it_is(tmp_path: Path) -> None:
+    """Of several files one is the careless one."""
+    file = tmp_path / "pw"
+    file.write_text("s3cret-of-agency\n", "utf-8")
+    file.chmod(0o644)
+    text = "[accounts.agency]\nlogin = 'a@example.org'\npassword_file = 'pw'\n"
+    (told,) = load(tmp_path, text, {}).warnings
+    assert told == (
+        f"the password file {file} (runner.toml:3:1) of account agency can be read by everybody "
+        f"on this machine; chmod 600 {file}"
+    )
+
+
 def test_secrets_of_every_account_are_hidden(tmp_path: Path) -> None:
     """The log's masker is told all of them."""
     settings = load(tmp_path, TWO)

@@ -174,13 +174,14 @@ class _Entry:
             direct = None
         named = str(self._table.get("password_env", variable))
         password = read_secret(
-            f"password of account {self._name}",
+            "password",
             named,
             direct,
             file,
             self._sources,
             faults,
             warnings,
+            whose=f" of account {self._name}",
         )
         return Found(
             login.value if login and isinstance(login.value, str) else None,

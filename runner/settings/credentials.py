@@ -140,32 +140,34 @@ def read_secret(
     sources: Sources,
     faults: list[str],
     warnings: list[str],
+    *,
+    whose: str = "",
 ) -> str | None:
     """The secret *what* itself, or from its file; what is wrong with it is added to *faults*.
 
-    *variable* is the one to name where there is none.
+    *variable* is the one to name where there is none, *whose* goes behind what is told of it.
     """
     if direct and file and file.variable:
         faults.append(f"{variable} and {variable}_FILE are both set; unset one of them")
     if direct is not None:
         text = str(direct.value)
         if not _sendable(text):
-            faults.append(f"the {what} from {direct.origin} has control characters")
+            faults.append(f"the {what} from {direct.origin}{whose} has control characters")
         return text
     if file is None:
-        faults.append(f"there is no {what}: neither {variable} nor {variable}_FILE is set")
+        faults.append(f"there is no {what}{whose}: neither {variable} nor {variable}_FILE is set")
         return None
-    return _read_file(what, sources, file, faults, warnings)
+    return _read_file(what, whose, sources, file, faults, warnings)
 
 
 def _read_file(
-    what: str, sources: Sources, file: Given, faults: list[str], warnings: list[str]
+    what: str, whose: str, sources: Sources, file: Given, faults: list[str], warnings: list[str]
 ) -> str | None:
     path = sources.expand(file)
     if path is None:
-        faults.append(f"the {what} file from {file.origin} is not a path")
+        faults.append(f"the {what} file from {file.origin}{whose} is not a path")
         return None
-    where = f"the {what} file {path} ({file.origin})"
+    where = f"the {what} file {path} ({file.origin}){whose}"
     try:
         content, mode = _head(path)
         # An editor or `echo` ends the file with a line end that is not part of the secret.

@@ -69,6 +69,16 @@ def test_secrets_show_as_stars_with_where_they_come_from(
         assert f"{variable} (environment)" in ended.out
 
 
+def test_a_program_is_told_which_settings_are_secret(folder: Path) -> None:
+    """It keeps such a row, stars or not, out of what others see."""
+    environ = {"AISA_API_KEY": SECRET, "RUNNER_SECRET": SECRET}
+    rows = call("config", "show", "--json", environ=environ).document["settings"]
+    assert {row["name"] for row in rows if row["secret"]} == {
+        *("login", "password", "aisa_api_key", "secret", "secret_previous"),
+    }
+    assert {row["name"] for row in rows if row["value"] == "********"} == {"aisa_api_key", "secret"}
+
+
 def test_a_short_login_is_not_shown_either(folder: Path) -> None:
     """It is too short for the log's masker, which must not blank out a common word."""
     environ = {"DATAFORSEO_LOGIN": "me", "DATAFORSEO_PASSWORD": "pw"}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HIDDEN: Final = "********"
 _THE_API: Final = "the API"
-_SECRETS: Final = frozenset({"login", "password", "secret", "secret_previous"})
+_SECRETS: Final = frozenset({"login", "password", "aisa_api_key", "secret", "secret_previous"})
 
 
 @dataclass(frozen=True, slots=True)
