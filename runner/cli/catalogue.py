@@ -212,7 +212,7 @@ COMMANDS: Final = (
         group="look",
         summary="what was advanced, charged, refunded and is still held",
         examples=("runner cost", "runner cost brand-watch --by model --json"),
-        codes=(Exit.TRY_LATER, *ALWAYS),
+        codes=(Exit.SOME_FAILED, Exit.CREDENTIALS, Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(
         name="incidents",

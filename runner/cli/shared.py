@@ -75,7 +75,12 @@ def _options() -> list[click.Option]:
             type=click.Path(path_type=Path),
             help="As if started in DIR.",
         ),
-        _option("--api", to="api", metavar="live|sandbox|sim|URL", help="Whom to call."),
+        _option(
+            "--api",
+            to="api",
+            metavar="live|sandbox|sim|URL",
+            help="Whom to call; sim and sandbox cost nothing.",
+        ),
         _option(
             "--store",
             to="store",

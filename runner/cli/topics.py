@@ -207,8 +207,8 @@ cron starts with hardly any environment. Set what the job needs in the crontab o
 _ENVIRONMENT: Final = """\
 What is read from the environment
 
-Flag, environment, job file, runner.toml, default: what comes first here counts. An empty variable
-counts as not set. `runner config show --origin` tells what holds and who said so.
+Flag, environment, runner.toml, default: what comes first here counts. An empty variable counts as
+not set. `runner config show --origin` tells what holds and who said so.
 
     DATAFORSEO_LOGIN             the account's login; DATAFORSEO_USERNAME is read too
     DATAFORSEO_PASSWORD          its API password
@@ -244,8 +244,10 @@ Several logins are tables, [accounts.NAME], each with any of login or login_env 
 holds it), password_env or password_file, base_url and calls_per_minute. Then a target's
 account = "NAME" asks with that one alone, all others with any; DATAFORSEO_LOGIN is not used.
 
-With --api sim and --api sandbox the store gets a name of its own, such as runner-sim.db, so that a
-rehearsal never mixes with answers that were paid for; --store FILE goes before that.
+--api live is the API. --api sim is a simulator within the command, without a login. --api sandbox
+is DataForSEO's own free one: your login, dummy answers. With the latter two the store gets a name
+of its own, such as runner-sim.db, so that a rehearsal never mixes with answers that were paid for;
+--store FILE goes before that. An --api URL has no store of its own: name one.
 """
 
 _STATES: Final = """\
@@ -274,6 +276,9 @@ Reasons of a failure, as exports and `runner errors` name them:
                       if it ran into them, the advance comes back
     answer_lost       an answer was lost on its way, and may have been charged
     written_off       a person gave it up while it was quarantined
+
+Reasons why a task is quarantined or cancelled, where there is one:
+
     poison            the process died three times while it was sending this task alone
     no_first_answer   the question that it follows up was never answered
 

@@ -1,8 +1,8 @@
 """Where settings come from: flag > environment > ``runner.toml`` > default; each with its origin.
 
-    --calls-per-minute 600            "--calls-per-minute (flag)"
-    RUNNER_CALLS_PER_MINUTE=600       "RUNNER_CALLS_PER_MINUTE (environment)"
-    runner.toml: calls_per_minute=600 "runner.toml:3:1"
+    --store night.db                  "--store (flag)"
+    RUNNER_STORE=night.db             "RUNNER_STORE (environment)"
+    runner.toml: store = "night.db"   "runner.toml:3:1"
 
 An empty environment variable counts as not set. A setting comes from a job file only where that
 file's own reader says so; it is not read here.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from runner.cli.actions.simulate import scenario_of
+from runner.cli.commands.simulate import command
 from runner.errors import Exit
 from runner.simulator.scenario import Scenario
 from tests.cli.calling import call
@@ -36,6 +37,22 @@ def options(**given: Any) -> "SimulateOptions":
 def test_without_flags_it_is_an_account_without_faults() -> None:
     """A rehearsal that fails by chance teaches nothing."""
     assert scenario_of(options()) == Scenario()
+
+
+def test_the_help_tells_what_holds_without_a_flag() -> None:
+    """Who does not know how slow and how sound it is cannot read what a rehearsal took."""
+    usual = Scenario()
+    told = {
+        o.opts[0]: str(getattr(o, "help", "")).partition("default: ")[2] for o in command.params
+    }
+    shape = usual.latency
+    assert told["--latency"] == f'"{shape.shape} {shape.seconds:g}s {shape.other:g}".'
+    assert told["--error-rate"] == told["--lose-posts"] == "none."
+    assert (usual.error_rate, usual.faults) == (0, ())
+    assert told["--speed"] == f"{usual.speed:g}x."
+    assert told["--seed"] == f"{usual.seed}."
+    assert told["--calls-per-minute"] == f"{usual.calls_per_minute}."
+    assert told["--account"] == "it ends with the command."
 
 
 def test_flags_go_before_the_file(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class ExportOptions(Selectors):
     "--format",
     type=click.Choice(["csv", "jsonl"]),
     multiple=True,
-    help="Default: by the name of FILE, else what the job says.",
+    help="Default: by the name of FILE; csv with -o -; without -o what the job says.",
 )
 @selector_options(but=["limit"])
 @click.option("--raw-cells", is_flag=True, help="Leave CSV cells that look like formulas.")
