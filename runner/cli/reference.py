@@ -14,6 +14,7 @@ import click
 from runner.cli.catalogue import COMMANDS, GROUPS, TOPICS, Entry
 from runner.cli.exit_codes import CRON, MEANING
 from runner.cli.shared import shared_options
+from runner.cli.topics import TEXTS
 from runner.cli.tree import Tree
 from runner.errors import Exit
 
@@ -54,13 +55,21 @@ def _page(tree: Tree, root: click.Context) -> Iterator[str]:
         yield f"| {int(code)} | {_cell(MEANING[code])} | {_cell(CRON[code])} |"
     yield from ("", "## Topics", "")
     for name, summary in TOPICS.items():
-        yield f"- `runner help {name}`: {summary}"
+        yield f"- [`runner help {name}`]({_place(name)}): {summary}"
     for entry in COMMANDS:
         command = tree.get_command(root, entry.name)
         if command is not None:
             yield from ("", f"## {entry.name}", "", f"{_sentence(entry.summary)}", "")
             yield from _command(entry, command, root)
+    for name in TOPICS:
+        if name in TEXTS:
+            yield from ("", f"## help {name}", "", "```", TEXTS[name].rstrip("\n"), "```")
     yield ""
+
+
+def _place(topic: str) -> str:
+    """Where the page has *topic*: the codes as a table of its own, the others at its end."""
+    return f"#help-{topic}" if topic in TEXTS else f"#{topic}"
 
 
 def _command(entry: Entry, command: click.Command, root: click.Context) -> Iterator[str]:

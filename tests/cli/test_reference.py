@@ -9,6 +9,7 @@ import pytest
 
 from runner.cli.catalogue import BY_NAME, COMMANDS, TOPICS
 from runner.cli.reference import REGENERATE, reference
+from runner.cli.topics import text
 from tests.support.commands import ROOT, environment
 
 PAGE = ROOT / "docs" / "commands.md"
@@ -51,6 +52,16 @@ def test_the_page_has_every_command_with_example_options_and_codes() -> None:
         for parameter in own:
             assert parameter.help.replace("|", "\\|") in section
             assert all(name in section for name in parameter.opts if name.startswith("-"))
+
+
+def test_the_page_has_every_topic_and_a_link_to_it() -> None:
+    """Who reads on the web has no `runner help`, and job files have settings that stand nowhere
+    else."""
+    page = reference()
+    for topic in TOPICS:
+        place = "exit-codes" if topic == "exit-codes" else f"help-{topic}"
+        assert f"- [`runner help {topic}`](#{place}): " in page
+        assert topic == "exit-codes" or f"\n## help {topic}\n\n```\n{text(topic)}```\n" in page
 
 
 def test_the_page_depends_neither_on_the_terminal_nor_on_the_environment(
