@@ -3,12 +3,18 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from runner.lifecycle import MOVES, Event, Reason, State
 from runner.reports.columns import COLUMNS
+from runner.simulator.faults import Fault
+from runner.simulator.readers import scenario_from_toml
 from runner.store.sqlite.reading import EXPORTED
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 STATES_PAGE = DOCS / "states.md"
+PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "bench" / "README.md"])
 
 
 def diagram() -> str:
@@ -47,3 +53,31 @@ def test_the_pages_have_every_column_of_exports_and_of_the_view() -> None:
     assert columns_of("jobs.md", "## Exports") == list(COLUMNS)
     view = columns_of("looking-inside.md", "## The view `results_v1`")
     assert set(view) == {"job", "run_key", *EXPORTED}
+
+
+def places_of(page: Path) -> set[str]:
+    """What a link may name behind the # of *page*."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    """A heading that is reworded takes its link with it."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            file, _, place = link.partition("#")
+            target = page.parent / file if file else page
+            assert target.exists(), link
+            assert not place or place in places_of(target), link
+
+
+def test_the_scenario_of_the_page_is_one(tmp_path: Path) -> None:
+    """It is the example that people begin their own with."""
+    page = (DOCS / "operating.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^    latency = (?:.+\n)+", page, re.MULTILINE)
+    file = tmp_path / "faults.toml"
+    file.write_text(re.sub(r"^    ", "", example, flags=re.MULTILINE), encoding="utf-8")
+    scenario = scenario_from_toml(file)
+    assert (scenario.latency.seconds, scenario.error_rate) == (20.0, 0.02)
+    assert [(rate.fault, rate.rate) for rate in scenario.faults] == [(Fault.DROP_AFTER, 0.01)]

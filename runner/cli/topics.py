@@ -223,7 +223,8 @@ not set. `runner config show --origin` tells what holds and who said so.
 
     RUNNER_STORE                 the queue's file, or postgresql://USER:PASSWORD@HOST/DATABASE
                                  (needs the extra postgres); default runner.db in the workspace
-    RUNNER_CALLS_PER_MINUTE      the most calls of all kinds; default 2000
+    RUNNER_CALLS_PER_MINUTE      the most calls of all kinds; default 2000. `runner account` shows
+                                 what the API states: raise it if that is more
     RUNNER_HOST_ID               what this machine calls itself, for the check of copied stores
     RUNNER_ALLOW_HTTP            1 lets the password cross a network in clear
     RUNNER_PUBLIC_URL            where the API can deliver answers; see docs/postbacks.md

@@ -15,7 +15,7 @@ SETTINGS: Final = """\
 # password_file = "~/.config/runner/password"
 
 # store = "runner.db"         # the queue; relative to this file
-# calls_per_minute = 2000     # the most, all kinds of calls together
+# calls_per_minute = 2000     # the most, all kinds together; `runner account` shows what yours has
 """
 
 IGNORED: Final = """\
