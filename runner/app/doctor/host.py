@@ -11,6 +11,7 @@ from typing import Final
 from runner import __version__
 from runner.app.doctor.finding import Finding, doubtful, fine, wrong
 from runner.settings import Settings
+from runner.store.opening import INSTALL
 from runner.store.sqlite.connection import OLDEST_SQLITE, SQLITE
 
 MOUNTS: Final = Path("/proc/self/mounts")
@@ -38,8 +39,7 @@ def look_at_programs(settings: Settings) -> list[Finding]:
         try:
             text += f", psycopg {version('psycopg')}"
         except PackageNotFoundError:
-            how = "pip install 'llm-batch-runner[postgres]'"
-            return [wrong("programs", f"{text}; the store's server needs psycopg", how)]
+            return [wrong("programs", f"{text}; the store's server needs psycopg", INSTALL)]
     return [fine("programs", text)]
 
 
