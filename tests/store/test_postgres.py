@@ -45,6 +45,7 @@ from tests.store.steps import (
 )
 from tests.support.clock import START, ManualClock
 from tests.support.postgres import Server, time_of
+from tests.support.waiting import until
 
 SECOND = timedelta(seconds=1)
 
@@ -54,11 +55,19 @@ def shared(dsn: str) -> ServerPlace:
     return ServerPlace(dsn)
 
 
+_WORKERS_THERE = f"""
+    SELECT count(*) FROM pg_locks
+     WHERE locktype = 'advisory' AND classid = {connection.WORKERS}
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""How many hold a connection."""
+
+
 def kill_backends(dsn: str) -> None:
     """Every connection to the database is gone, as when its server starts anew."""
     with psycopg.connect(dsn, autocommit=True) as db:
         db.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
@@ -370,6 +379,8 @@ async def test_a_start_leaves_living_workers_alone_and_lets_the_dead_go(
         async with shared.open(clock) as two:
             dying = await begin(two, clock)
             await dying.batch(1)
+        # The end of a connection takes the server a moment.
+        await until(lambda: shared.read(_WORKERS_THERE) == [(1,)])
         clock.advance(GRACE + SECOND)
         async with shared.open(clock) as three:
             await begin(three, clock)

@@ -358,7 +358,7 @@ async def test_two_that_look_for_the_dead_at_once_count_each_death_once(
         dying = await begin(store, clock)
         await dying.load(numbered(1))
         await dying.batch()
-    await beating(one, clock, GRACE + SECOND)
+    await beating(one, clock, SILENCE + SECOND)
     await other.store.beat(other.worker, now=clock.now())
     await asyncio.gather(*(took_over(scene, clock) for scene in two))
     with psycopg.connect(dsn) as db:
