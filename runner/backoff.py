@@ -2,6 +2,7 @@
 
     not taken    1 s   2 s   4 s ............ 5 min   bounds; the wait is drawn from 0 to there
     asked by id  1 min 2 min 4 min ............ 6 h   exact; the pacer spreads the calls
+    said to have failed, with a code that may pass .. asked 1 min, 2 min ... 1 h, for 12 h
 
 They are durable: the store keeps the count and the moment when the task is due again, so a wait
 goes on across starts. Sources: DESIGN.md §4; DEPENDENCIES.md §3.6; API.md §8 (answers came after
@@ -18,6 +19,18 @@ NOT_TAKEN_CAP_S: Final = 300.0
 
 FIRST_POLL: Final = timedelta(minutes=1)
 LONGEST_POLL: Final = timedelta(hours=6)
+
+BELIEVED_AFTER: Final = timedelta(hours=12)
+"""So long the API must say that a task has failed, with a code that may pass, to be believed.
+
+Longer than its outages, as a rule: to believe one of them pays for every task anew that was asked
+for meanwhile. To doubt a true failure costs patience, and a task may take 72 hours as it is.
+"""
+
+FEWEST_SAID: Final = 4
+"""So often it must have said so: twice may be the same upkeep of two nights."""
+
+_LONGEST_DOUBT: Final = timedelta(hours=1)
 
 
 def full_jitter(attempt: int, *, base_s: float, cap_s: float, random: Random) -> float:
@@ -52,6 +65,16 @@ def poll_interval(polls: int) -> timedelta:
     _at_least(polls, 0, "polls")
     first_s, longest_s = FIRST_POLL.total_seconds(), LONGEST_POLL.total_seconds()
     return timedelta(seconds=_doubled(first_s, polls, longest_s))
+
+
+def doubt_interval(said: int) -> timedelta:
+    """How long to leave a task alone that the API has *said* so often (from 1) to have failed.
+
+    Raises:
+        ValueError: *said* is below 1.
+    """
+    _at_least(said, 1, "said")
+    return min(poll_interval(said - 1), _LONGEST_DOUBT)
 
 
 def _doubled(base_s: float, times: int, cap_s: float) -> float:

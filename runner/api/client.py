@@ -65,7 +65,7 @@ def _take_no_note(_report: CallReport) -> None:
 
 
 class _FailedPerhaps(Unreachable):
-    """A task reported as failed by a server error: worth a second look."""
+    """A task reported as failed by what may be a moment's trouble: worth a second look."""
 
     def __init__(self, failed: TaskFailed) -> None:
         super().__init__(f"the API says {failed.code} about a task", code=failed.code)
@@ -185,7 +185,7 @@ class LlmResponses:
     ) -> Fetched:
         """What the API says about the task *remote_id*, posted under *tag*.
 
-        A failure reported with a 5xxxx code is believed when it is said in every try of the call.
+        A failure that may pass (5xxxx) is handed on if it is said in every try of the call.
 
         Raises:
             ProtocolFault: the reply is about another task, or cannot be read (see its ``raw``).
@@ -195,7 +195,7 @@ class LlmResponses:
 
         def read(reply: Reply) -> Fetched:
             fetched = read_fetched(reply, remote_id, tag=tag, bare_url=self._bare_url)
-            if isinstance(fetched, TaskFailed) and fetched.code >= 50_000:
+            if isinstance(fetched, TaskFailed) and fetched.may_pass:
                 raise _FailedPerhaps(fetched)
             return fetched
 

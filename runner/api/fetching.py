@@ -62,6 +62,9 @@ class TaskFailed:
     message: str
     retryable: bool
     """Whether a new attempt may be made by itself (DESIGN.md §4)."""
+    may_pass: bool = False
+    """Whether the code may be about this moment of the API rather than about the task: its answer
+    may be there all the while, and paid. Believed only once it was said for long."""
     cost_nanousd: int | None
     tag: str | None = None
     """As in ``Finished``."""
@@ -138,8 +141,8 @@ def read_delivered(body: bytes, remote_id: str, *, tag: str) -> Finished | TaskF
         raise
     except ApiError:
         return None
-    # A server error about a task is believed when it is said in answer to a question, too.
-    if isinstance(fetched, Finished) or (isinstance(fetched, TaskFailed) and fetched.code < 50_000):
+    # The API's own trouble is nothing to note: the task is asked for, and it may have passed.
+    if isinstance(fetched, Finished) or (isinstance(fetched, TaskFailed) and not fetched.may_pass):
         return fetched
     return None
 
@@ -197,11 +200,12 @@ def _judge(entry: Entry, raw: bytes, remote_id: str, bare_url: bool) -> Fetched:
         return _finished(entry, raw, remote_id) if entry.result else _running(entry, code)
     if verdict is AtGet.RUNNING:
         return _running(entry, code)
-    if verdict in {AtGet.FAILED, AtGet.FAILED_RETRYABLE}:
+    if verdict in {AtGet.FAILED, AtGet.FAILED_RETRYABLE, AtGet.FAILED_PERHAPS}:
         return TaskFailed(
             code=code,
             message=message,
-            retryable=verdict is AtGet.FAILED_RETRYABLE,
+            retryable=verdict is not AtGet.FAILED,
+            may_pass=verdict is AtGet.FAILED_PERHAPS,
             cost_nanousd=entry.cost_nanousd,
             tag=entry.tag,
             raw=raw,

@@ -216,6 +216,8 @@ class AtGet(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     FAILED_RETRYABLE = "failed_retryable"
+    FAILED_PERHAPS = "failed_perhaps"
+    """The API's own trouble: of the task, which then may be tried again, or of this moment."""
     GONE = "gone"
     EXPIRED = "expired"
     WITHHELD = "withheld"
@@ -315,8 +317,8 @@ _AT_GET: Final[dict[StatusClass, AtGet]] = {
     StatusClass.REFUSED_TASK: AtGet.FAILED,
     StatusClass.TASK_FAILED: AtGet.FAILED,
     StatusClass.TASK_FAILED_RETRYABLE: AtGet.FAILED_RETRYABLE,
-    StatusClass.SERVER: AtGet.FAILED_RETRYABLE,
-    StatusClass.TIMEOUT_UNCERTAIN: AtGet.FAILED_RETRYABLE,
+    StatusClass.SERVER: AtGet.FAILED_PERHAPS,
+    StatusClass.TIMEOUT_UNCERTAIN: AtGet.FAILED_PERHAPS,
     StatusClass.ELSEWHERE: AtGet.GONE,
     StatusClass.GONE: AtGet.GONE,
     StatusClass.EXPIRED: AtGet.EXPIRED,

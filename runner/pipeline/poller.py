@@ -34,6 +34,7 @@ from runner.money import ADVANCE, BASE_PRICE_STANDARD, Evidence, final_charge
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard, silence_wait_s
 from runner.pipeline.claimed import Claimed
+from runner.pipeline.doubting import believed, doubted
 from runner.pipeline.engine import Engine
 from runner.pipeline.packing import packed
 from runner.pipeline.planner import next_ask
@@ -245,7 +246,8 @@ def _learn(engine: Engine, task: Posted, fetched: Fetched) -> None:
     if isinstance(fetched, Running) and not task.ready:
         planner.note_vain(_kind(task), engine.clock.monotonic())
     elif isinstance(fetched, TaskFailed):
-        planner.note_answer(_kind(task), None)
+        if not fetched.may_pass:
+            planner.note_answer(_kind(task), None)
     elif isinstance(fetched, Finished):
         answered_at = fetched.answer.answered_at if fetched.answer else None
         if answered_at is None:
@@ -332,28 +334,18 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
         return _answered(task, fetched)
     posted_at = _posted_at(engine, task, now)
     known = engine.api_now() is not None
+    over = known and result_lost(posted_at, now)
+    if isinstance(fetched, TaskFailed):
+        if not fetched.may_pass or believed(engine, task):
+            return _failed(engine, task, fetched, posted_at, now)
+        if not over:
+            return doubted(engine, task, fetched, now)
     match fetched:
-        case TaskFailed(code=code, message=message, raw=raw, cost_nanousd=cost):
-            # The API tells neither when it failed nor which code its 72 hours end with (API.md §5):
-            # it may have failed, and been billed, days ago. Age alone is no reason to pay again.
-            timed_out = fetched.retryable and may_be_timeout(posted_at, now)
-            # A last try is one after which the policy allows no other.
-            again = fetched.retryable and task.tries + 1 < task.allowed_tries
-            return RemotelyFailed(
-                task=task.task,
-                attempt=task.attempt,
-                code=code,
-                message=message,
-                reason=Reason.TIMED_OUT if timed_out else Reason.REMOTE,
-                reply=packed(raw),
-                again_at=now + _retry_wait(engine, task) if again else None,
-                cost=cost,
-            )
         case Expired(code=code, message=message):
             return ResultGone(task=task.task, attempt=task.attempt, code=code, message=message)
         case Withheld():
             return _withheld(engine, task, fetched, now)
-        case Gone(code=code) | Unclear(code=code) if known and result_lost(posted_at, now):
+        case Gone(code=code) | Unclear(code=code) | TaskFailed(code=code) if over:
             message = f"not answered within 30 days; the last ask by id brought {code}"
             return ResultGone(
                 task=task.task,
@@ -362,7 +354,7 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                 message=message,
                 reply=_kept(fetched),
             )
-        case Running() | Gone() | Unclear():
+        case Running() | Gone() | Unclear() | TaskFailed():
             # What the API says is running has not expired, however old it is. A code that nobody
             # knows may be a word of one moment: the answer may be there all the while, and paid.
             return StillRunning(
@@ -376,12 +368,33 @@ def ending_of(engine: Engine, task: Posted, fetched: Fetched, now: datetime) -> 
                     curve=engine.planner.curve(_kind(task)),
                 ),
                 reply=_kept(fetched),
+                recovered=task.failing_since is not None and isinstance(fetched, Running),
             )
 
 
 def _kept(fetched: Fetched) -> bytes | None:
-    """What is kept of a reply that ends nothing: a later version may know its code."""
-    return packed(fetched.raw) if isinstance(fetched, Unclear) else None
+    """What is kept of a reply that brings no end of its own: a later version may know its code."""
+    return packed(fetched.raw) if isinstance(fetched, Unclear | TaskFailed) else None
+
+
+def _failed(
+    engine: Engine, task: Posted, failed: TaskFailed, posted_at: datetime, now: datetime
+) -> RemotelyFailed:
+    # The API tells neither when it failed nor which code its 72 hours end with (API.md §5): it may
+    # have failed, and been billed, days ago. Age alone is no reason to pay again.
+    timed_out = failed.retryable and may_be_timeout(posted_at, now)
+    # A last try is one after which the policy allows no other.
+    again = failed.retryable and task.tries + 1 < task.allowed_tries
+    return RemotelyFailed(
+        task=task.task,
+        attempt=task.attempt,
+        code=failed.code,
+        message=failed.message,
+        reason=Reason.TIMED_OUT if timed_out else Reason.REMOTE,
+        reply=packed(failed.raw),
+        again_at=now + _retry_wait(engine, task) if again else None,
+        cost=failed.cost_nanousd,
+    )
 
 
 def _answered(task: Posted, fetched: Finished) -> Answered:

@@ -22,6 +22,7 @@ class Posted:
     endpoint: Endpoint
     posted_at: datetime
     polls: int
+    """Asks that did not end it, since it was posted or ``failing_since``."""
     tries: int
     """Failures that the API has reported for it so far."""
     allowed_tries: int
@@ -36,6 +37,8 @@ class Posted:
     """When it was leased."""
     postback: bool = False
     """It was posted with a postback: the API delivers it by itself, so it is seldom asked for."""
+    failing_since: datetime | None = None
+    """Since when, by the API's time, it has said that the task failed, with codes that may pass."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,15 +84,31 @@ class ResultGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """What is noted with an attempt of a failure that may pass."""
+
+    since: datetime
+    """When it was first said, by the API's time."""
+    code: int
+    message: str
+    said: int
+    """How often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StillRunning:
-    """A task that was asked for and is not finished."""
+    """A task that was asked for and is not finished, as far as can be believed."""
 
     task: TaskId
     attempt: int
     ask_again_at: datetime
     reply: bytes | None = None
-    """A reply that could not be read, or with a code that nobody knows, zlib-compressed: kept until
-    a better one comes."""
+    """A reply that could not be read, or with a code that nobody knows or that may pass,
+    zlib-compressed: kept until a better one comes."""
+    failing: Failing | None = None
+    """What to note of a failure that may pass; None: nothing new is known of one."""
+    recovered: bool = False
+    """The task runs: what was noted of a failure is wrong."""
 
 
 Ending = Answered | RemotelyFailed | ResultGone | StillRunning

@@ -127,13 +127,24 @@ def test_gone_and_expired_are_two_different_things() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "retryable"), [(40103, True), (50301, True), (40101, False), (40501, False)]
+    ("code", "retryable", "may_pass"),
+    [
+        (40103, True, False),
+        (50000, True, True),
+        (50301, True, True),
+        (40101, False, False),
+        (40501, False, False),
+    ],
 )
-def test_a_failed_task_tells_whether_it_may_be_asked_again(code: int, retryable: bool) -> None:
-    """Automatic retries pay again, so only the documented failures allow them."""
+def test_a_failed_task_tells_whether_it_may_be_asked_again(
+    code: int, retryable: bool, may_pass: bool
+) -> None:
+    """Automatic retries pay again, so only the documented failures allow them, and none that may
+    be about the moment of asking."""
     got = fetched(envelope(entry(None, code, id=ASKED, cost=0.002)))
     assert isinstance(got, TaskFailed)
     assert (got.code, got.retryable, got.cost_nanousd) == (code, retryable, 2_000_000)
+    assert got.may_pass is may_pass
 
 
 def test_an_unheard_of_code_is_neither_an_answer_nor_a_failure() -> None:

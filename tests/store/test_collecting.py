@@ -8,6 +8,7 @@ import pytest
 from runner.lifecycle import Reason, State
 from runner.money import ADVANCE, BASE_PRICE_STANDARD
 from runner.store.amounts import Money
+from runner.store.endings import Failing
 from runner.store.protocol import TaskStore
 from runner.task import Provider, Tag, TaskId
 from runner.windows import CHECKPOINTS
@@ -314,6 +315,35 @@ async def test_a_reply_that_nobody_understood_is_kept_until_a_better_one_comes(
     assert [await scene.store.reply(each.task, 1) for each in (first, second)] == [strange] * 2
     await scene.book(answered(first, reply=b"the reply"))
     assert await scene.store.reply(first.task, 1) == b"the reply"
+
+
+async def test_a_failure_that_may_pass_is_noted_until_the_task_is_said_to_run(
+    scene: Scene,
+) -> None:
+    """What was said before a start counts after it; what was taken back must not."""
+    since = scene.clock.now()
+    failing = Failing(since=since, code=50000, message="Internal Error.", said=1)
+    (tag,) = await posted(scene, 1)
+    (task,) = await scene.take()
+    waits = still_running(task, scene.clock.now())
+    await scene.book(waits)
+    await scene.book(replace(waits, failing=failing))
+    (task,) = await scene.take()
+    assert (task.failing_since, task.polls) == (since, 1)
+    await scene.book(waits)
+    # Asked for at its own pace, though the ready list shows it.
+    assert await scene.store.mark_ready([tag], now=scene.clock.now()) == 0
+    (task,) = await scene.take()
+    assert (task.failing_since, task.polls) == (since, 2)
+    await scene.book(replace(waits, recovered=True))
+    (task,) = await scene.take()
+    assert (task.failing_since, task.polls) == (None, 3)
+    await scene.book(replace(waits, failing=failing))
+    await scene.book(answered(task))
+    detail = await scene.store.task(task.task)
+    assert detail is not None
+    (attempt,) = detail.attempts
+    assert (attempt.state, attempt.code, attempt.message) == ("completed", None, None)
 
 
 async def test_what_is_booked_twice_or_late_changes_nothing(scene: Scene) -> None:

@@ -64,7 +64,7 @@ def take_posted(
         """
         SELECT t.id, t.attempt, a.tag, a.remote_id, g.endpoint,
                t.posted_at, t.polls, t.tries, r.tries, t.ready, b.intended_api_at, t.postback,
-               g.model
+               g.model, a.ended_at
           FROM unnest(%s::bigint[]) AS e(value)
          JOIN tasks t ON t.id = e.value
           JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
@@ -92,6 +92,7 @@ def take_posted(
             postback=postback > 0,
             model=model,
             claimed_at=told,
+            failing_since=None if failing is None else from_ms(failing),
         )
         for (
             task,
@@ -107,6 +108,7 @@ def take_posted(
             api,
             postback,
             model,
+            failing,
         ) in rows
     ]
 
@@ -208,6 +210,24 @@ def _postpone(db: Db, running: Sequence[StillRunning]) -> None:
         ((to_ms(e.ask_again_at), e.task) for e in running),
     )
     keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
+    _note_failing(db, running)
+
+
+def _note_failing(db: Db, running: Sequence[StillRunning]) -> None:
+    """Write, or take back, that the API says that these tasks failed: until that is believed, what
+    would end their attempts stands in them, and they are posted all the same."""
+    noted = [(e, e.failing) for e in running if e.failing is not None]
+    db.executemany(
+        """
+        UPDATE attempts SET code = %s, message = %s, ended_at = %s
+         WHERE task_id = %s AND number = %s
+        """,
+        [(f.code, f.message, to_ms(f.since), e.task, e.attempt) for e, f in noted]
+        + [(None, None, None, e.task, e.attempt) for e in running if e.recovered],
+    )
+    db.executemany(
+        "UPDATE tasks SET polls = %s WHERE id = %s", ((f.said, e.task) for e, f in noted)
+    )
 
 
 Move = tuple[State, str, int | None, int]
@@ -265,6 +285,8 @@ def keep_answers(db: Db, answers: Sequence[Answered], moment: int) -> None:
         """
         UPDATE attempts
            SET state = 'completed', ended_at = %(now)s, reserved_nanousd = 0, at_risk_nanousd = 0,
+               code = CASE WHEN state = 'posted' AND ended_at > 0 THEN NULL ELSE code END,
+               message = CASE WHEN state = 'posted' AND ended_at > 0 THEN NULL ELSE message END,
                charged_nanousd = e.charge, charge_evidence = e.evidence,
                refunded_nanousd = greatest(0, advanced_nanousd - e.charge),
                over_reserve_nanousd =

@@ -54,7 +54,8 @@ def mark_ready(db: Db, tags: Sequence[Tag], *, now: datetime) -> int:
                         FROM unnest(%(tasks)s::bigint[], %(numbers)s::bigint[], %(tags)s::text[])
                                AS e(task, number, tag)
                        JOIN attempts a ON a.task_id = e.task AND a.number = e.number
-                       WHERE a.tag = e.tag AND a.state = 'posted')
+                       WHERE a.tag = e.tag AND a.state = 'posted'
+                         AND a.ended_at IS NULL)
         """,
         {
             "now": to_ms(now),

@@ -65,7 +65,7 @@ def take_posted(
         db,
         """
         t.id, t.attempt, a.tag, a.remote_id, g.endpoint, t.posted_at, t.polls, t.tries, r.tries,
-        t.ready, b.intended_api_at, t.postback, g.model
+        t.ready, b.intended_api_at, t.postback, g.model, a.ended_at
         """,
         """
           FROM json_each(?) e
@@ -95,6 +95,7 @@ def take_posted(
             postback=postback > 0,
             model=model,
             claimed_at=now,
+            failing_since=None if failing is None else from_ms(failing),
         )
         for (
             task,
@@ -110,6 +111,7 @@ def take_posted(
             api,
             postback,
             model,
+            failing,
         ) in rows
     ]
     taken.sort(key=lambda each: (not each.ready, each.posted_at, each.task))
@@ -205,6 +207,19 @@ def _postpone(db: sqlite3.Connection, running: Sequence[StillRunning]) -> None:
         ((to_ms(e.ask_again_at), e.task) for e in running),
     )
     keep_replies(db, ((e.task, e.attempt, e.reply) for e in running if e.reply is not None))
+    _note_failing(db, running)
+
+
+def _note_failing(db: sqlite3.Connection, running: Sequence[StillRunning]) -> None:
+    """Write, or take back, that the API says that these tasks failed: until that is believed, what
+    would end their attempts stands in them, and they are posted all the same."""
+    noted = [(e, e.failing) for e in running if e.failing is not None]
+    db.executemany(
+        "UPDATE attempts SET code = ?, message = ?, ended_at = ? WHERE task_id = ? AND number = ?",
+        [(f.code, f.message, to_ms(f.since), e.task, e.attempt) for e, f in noted]
+        + [(None, None, None, e.task, e.attempt) for e in running if e.recovered],
+    )
+    db.executemany("UPDATE tasks SET polls = ? WHERE id = ?", ((f.said, e.task) for e, f in noted))
 
 
 Move = tuple[State, str, int | None, int]
@@ -244,6 +259,8 @@ def answer(
         """
         UPDATE attempts
            SET state = 'completed', ended_at = :now, reserved_nanousd = 0, at_risk_nanousd = 0,
+               code = CASE WHEN state = 'posted' AND ended_at > 0 THEN NULL ELSE code END,
+               message = CASE WHEN state = 'posted' AND ended_at > 0 THEN NULL ELSE message END,
                charged_nanousd = e.charge, charge_evidence = e.evidence,
                refunded_nanousd = max(0, advanced_nanousd - e.charge),
                over_reserve_nanousd = max(0, e.charge - reserved_nanousd)

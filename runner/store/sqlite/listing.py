@@ -146,7 +146,8 @@ def _attempts(db: sqlite3.Connection, id: int) -> tuple[AttemptDetail, ...]:
     rows = db.execute(
         """
         SELECT a.number, a.batch_id, a.state, a.model, a.tag, a.remote_id, a.code, a.message,
-               b.intended_at, a.accepted_at, a.ended_at, a.charge_evidence, length(p.raw),
+               b.intended_at, a.accepted_at,
+               CASE WHEN a.state <> 'posted' THEN a.ended_at END, a.charge_evidence, length(p.raw),
                a.reserved_nanousd, a.at_risk_nanousd, a.advanced_nanousd, a.charged_nanousd,
                a.refunded_nanousd, a.over_reserve_nanousd, c.name
           FROM attempts a

@@ -54,7 +54,8 @@ def mark_ready(db: sqlite3.Connection, tags: Sequence[Tag], *, now: datetime) ->
                         FROM json_each(:seen) e
                        CROSS JOIN attempts a ON a.task_id = json_extract(e.value, '$[0]')
                          AND a.number = json_extract(e.value, '$[1]')
-                       WHERE a.tag = json_extract(e.value, '$[2]') AND a.state = 'posted')
+                       WHERE a.tag = json_extract(e.value, '$[2]') AND a.state = 'posted'
+                         AND a.ended_at IS NULL)
         """,
         {"now": to_ms(now), "later": to_ms(now + GRACE), "seen": json.dumps(seen)},
     ).rowcount
