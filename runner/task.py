@@ -176,6 +176,8 @@ class Lost:
     tag: str
     why: str
     code: int | None = None
+    suspect: bool = False
+    """It may be what the call was refused for: should it be sent again, it goes alone."""
 
 
 Outcome = Accepted | Refused | NotTaken | Lost

@@ -2,6 +2,7 @@
 
     not sent ....... no byte left ............................ each task not taken
     rejected ....... the whole call refused, nothing created .. each task not taken
+    one refused .... for a field of one task, none listed ..... a lone task refused, several lost
     answered ....... tasks listed: matched by their tags, never by position
     anything else .. perhaps taken ............................ each task lost
 
@@ -80,7 +81,7 @@ def sort_reply(tags: Sequence[str], reply: Reply, *, now: datetime, bare_url: bo
     """
     envelope = reply.envelope
     trouble = complaint(reply, bare_url=bare_url)
-    if lookup(reply.code).kind in DUPLICATE:
+    if lookup(reply.code).kind in DUPLICATE or _one_refused(reply):
         trouble = None  # It is about these tasks alone; the account is free to post others.
     strangers: tuple[Stranger, ...] = ()
     outcomes: tuple[Outcome, ...]
@@ -97,6 +98,15 @@ def sort_reply(tags: Sequence[str], reply: Reply, *, now: datetime, bare_url: bo
     )
 
 
+def _one_refused(reply: Reply) -> bool:
+    """Whether the call was refused for a field of one of its tasks, none of which is listed."""
+    return (
+        reply.envelope is not None
+        and not reply.envelope.entries
+        and at_call(reply.code, http_status=reply.http_status) is AtCall.ONE_REFUSED
+    )
+
+
 def _as_a_whole(tags: Sequence[str], reply: Reply, now: datetime) -> tuple[Outcome, ...]:
     """The outcome of every task alike, when none is listed."""
     envelope = reply.envelope
@@ -110,8 +120,14 @@ def _as_a_whole(tags: Sequence[str], reply: Reply, now: datetime) -> tuple[Outco
     says = f"HTTP {reply.http_status}, {status.code}: {envelope.message or status.meaning}"
     verdict = at_call(status.code, http_status=reply.http_status)
     # A rejection that charges contradicts itself.
-    if verdict is AtCall.DOUBTFUL or (envelope.cost_nanousd or 0) > 0:
-        return tuple(Lost(tag=tag, why=f"no task listed; {says}", code=status.code) for tag in tags)
+    free = not envelope.cost_nanousd
+    if verdict is AtCall.ONE_REFUSED and free and status.code is not None and len(tags) == 1:
+        message = envelope.message or status.meaning
+        return (Refused(tag=tags[0], code=status.code, message=message),)
+    if verdict in {AtCall.DOUBTFUL, AtCall.ONE_REFUSED} or not free:
+        # Tasks before the one at fault may have been created (API.md §2 does not tell).
+        why, suspect = f"no task listed; {says}", verdict is AtCall.ONE_REFUSED
+        return tuple(Lost(tag=tag, why=why, code=status.code, suspect=suspect) for tag in tags)
     kind = StatusClass.OUR_BUG if verdict is AtCall.MISDIRECTED else status.kind
     wait = wait_s(kind, now)
     return tuple(NotTaken(tag=tag, why=says, wait_s=wait, code=status.code) for tag in tags)

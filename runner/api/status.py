@@ -184,6 +184,8 @@ class AtCall(StrEnum):
     """Nothing was created, because of the account."""
     MISDIRECTED = "misdirected"
     """Nothing was created: wrong base URL, or our bug. Stop."""
+    ONE_REFUSED = "one_refused"
+    """One of its tasks is at fault, and it is not said which."""
     DOUBTFUL = "doubtful"
     """Nothing can be concluded."""
 
@@ -262,6 +264,8 @@ def at_call(code: int | None, *, http_status: int) -> AtCall:
         return AtCall.REJECTED
     if kind in _NO_SUCH_PLACE or kind is StatusClass.NOT_OURS:
         return AtCall.MISDIRECTED
+    if kind is StatusClass.REFUSED_TASK:
+        return AtCall.ONE_REFUSED
     return AtCall.DOUBTFUL
 
 

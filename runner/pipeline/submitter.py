@@ -43,13 +43,18 @@ _HOLD_AGAIN_S: Final = 2.0
 _WRITE_AGAIN_S: Final = 1.0
 _LEAST_BACKOFF_S: Final = 0.5
 _SIZES: Final = (5, 25, 100)
+_ALONE: Final = 1
 
 
 class BatchSize:
-    """How many tasks go into a call: few while replies get lost, so that little is in doubt."""
+    """How many tasks go into a call: few while replies get lost, so that little is in doubt.
+
+    Fewer for good where calls are refused for one of their tasks: each puts all the others in
+    doubt, and alone a task that is at fault is simply refused.
+    """
 
     def __init__(self) -> None:
-        self._size = _SIZES[-1]
+        self._size = self._most = _SIZES[-1]
 
     @property
     def size(self) -> int:
@@ -61,7 +66,12 @@ class BatchSize:
 
     def clean(self) -> None:
         """A batch brought an outcome for each of its tasks."""
-        self._size = min(self._size * 2, _SIZES[-1])
+        self._size = min(self._size * 2, self._most)
+
+    def refused(self) -> None:
+        """A batch was refused for one of its tasks, and nobody knows which."""
+        self._most = max((size for size in _SIZES if size < self._most), default=_ALONE)
+        self._size = min(self._size, self._most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +247,12 @@ class Poster:
 
     def _learn(self, batch: int, reply: PostReply) -> None:
         """Act on what the reply says about the account and the connection."""
-        if any(isinstance(outcome, Lost) for outcome in reply.outcomes):
-            self.size.lost()
+        lost = [outcome for outcome in reply.outcomes if isinstance(outcome, Lost)]
+        if lost:
+            if any(outcome.suspect for outcome in lost):
+                self.size.refused()
+            else:
+                self.size.lost()
             self._engine.signals.in_doubt.add(batch)
         elif reply.sent:
             self.size.clean()
@@ -335,6 +349,13 @@ def _report(batch: Batch, reply: PostReply) -> None:
         unknown=kinds[Lost],
         cost_usd=exact(cost),
     )
+    if any(isinstance(outcome, Lost) and outcome.suspect for outcome in reply.outcomes):
+        log.warning(
+            "submitter.batch_refused_for_one_task",
+            batch=batch.id,
+            code=reply.code,
+            how="nothing to do: its tasks are looked for in the account, then posted one by one",
+        )
     for stranger in reply.strangers:
         log.warning(
             "submitter.stranger_in_reply",

@@ -11,6 +11,7 @@ from runner.lifecycle import Reason, State
 from runner.rows import Batch
 from runner.store.reconciling import Sighting
 from runner.store.values import Ceiling, Idle
+from runner.task import Lost
 from tests.store import steps
 from tests.store.places import AnyStore, Place
 from tests.support.clock import ManualClock
@@ -230,3 +231,24 @@ async def test_what_waits_after_deaths_does_not_wait_for_the_ready_list(lives: L
     due = lives.rows("SELECT id, due_at FROM tasks ORDER BY id")
     await lives.store.trust_ready_list(True, now=lives.clock.now())
     assert lives.rows("SELECT id, due_at FROM tasks ORDER BY id") == due
+
+
+async def test_what_a_whole_batch_may_have_been_refused_for_is_posted_alone(lives: Lives) -> None:
+    """F57: across starts, too; in a batch again it would put its neighbours in doubt once more."""
+    batch = await lives.post()
+    lives.clock.advance(timedelta(seconds=1))
+    outcomes = [
+        Lost(tag=each.tag, why="40501", code=40501, suspect=each.task < 3)
+        for each in batch.attempts
+    ]
+    await lives.store.settle_batch(
+        batch, outcomes, outcome="unknown", code=40501, message=None, now=lives.clock.now()
+    )
+    await lives.die()
+    sizes = []
+    while (await lives.states()).get(State.PENDING):
+        again = await lives.post()
+        sizes.append(len(again.attempts))
+        await lives.save(again)
+    assert sizes == [3, 1, 1]
+    assert lives.rows("SELECT count(*) FROM deaths") == [(0,)]

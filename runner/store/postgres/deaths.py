@@ -9,6 +9,7 @@ was killed from outside in the middle of its work has mostly saved something. Ag
 posted alone it counts only if that was really alone. Against what was being asked for it counts
 only if that worker never booked anything: while others' answers come in, the night goes on.
 Whatever is saved about a task, that its reply was lost too, ends its row: the process outlived it.
+What the API may have refused a whole batch for is posted alone as well, should it be posted again.
 """
 
 from collections import Counter
@@ -98,6 +99,17 @@ def outlived(db: Db, tasks: Iterable[int]) -> None:
             "DELETE FROM deaths WHERE task_id = ANY(%s::bigint[])",
             (list(tasks),),
         )
+
+
+def post_alone(db: Db, tasks: Iterable[int]) -> None:
+    """Have *tasks* posted one by one from now on, each until something is saved about it."""
+    db.execute(
+        f"""
+        INSERT INTO deaths (task_id, posting) SELECT unnest(%s::bigint[]), {APART}
+            ON CONFLICT (task_id) DO UPDATE SET posting = {APART}
+        """,
+        (list(tasks),),
+    )
 
 
 def note_booking(db: Db, tasks: Sequence[int], *, now: datetime) -> None:

@@ -14,7 +14,7 @@ from runner.store.postgres.affording import affordable
 from runner.store.postgres.columns import columns
 from runner.store.postgres.connection import Db
 from runner.store.postgres.controlling import pause_of
-from runner.store.postgres.deaths import APART, outlived, set_apart
+from runner.store.postgres.deaths import APART, outlived, post_alone, set_apart
 from runner.store.postgres.follow_ups import with_history
 from runner.store.postgres.history import reserve_of
 from runner.store.postgres.identity import install_id
@@ -261,6 +261,9 @@ def settle_batch(
     if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
     outlived(db, (attempt.task for attempt in batch.attempts))
+    suspects = {found.tag for found in outcomes if isinstance(found, Lost) and found.suspect}
+    if suspects:
+        post_alone(db, (each.task for each in batch.attempts if each.tag in suspects))
     db.execute(
         """
         UPDATE attempts AS a

@@ -9,6 +9,7 @@ was killed from outside in the middle of its work has mostly saved something. Ag
 posted alone it counts only if that was really alone. Against what was being asked for it counts
 only if that worker never booked anything: while others' answers come in, the night goes on.
 Whatever is saved about a task, that its reply was lost too, ends its row: the process outlived it.
+What the API may have refused a whole batch for is posted alone as well, should it be posted again.
 """
 
 import json
@@ -97,6 +98,14 @@ def outlived(db: sqlite3.Connection, tasks: Iterable[int]) -> None:
             "DELETE FROM deaths WHERE task_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(tasks)),),
         )
+
+
+def post_alone(db: sqlite3.Connection, tasks: Iterable[int]) -> None:
+    """Have *tasks* posted one by one from now on, each until something is saved about it."""
+    db.executemany(
+        f"INSERT OR REPLACE INTO deaths (task_id, posting) VALUES (?, {APART})",
+        ((task,) for task in tasks),
+    )
 
 
 def note_booking(db: sqlite3.Connection, *, now: datetime) -> None:

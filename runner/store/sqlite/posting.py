@@ -15,7 +15,7 @@ from runner.rows import Attempt, Batch
 from runner.store.sqlite.accounts import MAY_ASK, pinned_elsewhere
 from runner.store.sqlite.affording import affordable
 from runner.store.sqlite.controlling import pause_of
-from runner.store.sqlite.deaths import APART, outlived, set_apart
+from runner.store.sqlite.deaths import APART, outlived, post_alone, set_apart
 from runner.store.sqlite.follow_ups import with_history
 from runner.store.sqlite.history import reserve_of
 from runner.store.sqlite.identity import install_id
@@ -258,6 +258,9 @@ def settle_batch(
     if sum(_move_tasks(db, *group) for group in moves.items()) != len(batch.attempts):
         raise AttemptOver(f"batch {batch.id} was settled already, in whole or in part")
     outlived(db, (attempt.task for attempt in batch.attempts))
+    suspects = {found.tag for found in outcomes if isinstance(found, Lost) and found.suspect}
+    if suspects:
+        post_alone(db, (each.task for each in batch.attempts if each.tag in suspects))
     for booking, attempts in bookings.items():
         _book_attempts(db, booking, attempts, moment)
     db.execute(
