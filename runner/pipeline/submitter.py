@@ -27,8 +27,8 @@ from runner.pacing import Priority
 from runner.pipeline.account import heard, heed, rest_until_heard
 from runner.pipeline.engine import Engine, Posting, Quota
 from runner.pipeline.intents import STALE_S, Turns, due_at_once, patience, save
+from runner.pipeline.strangers import look_into
 from runner.rows import Attempt, Batch
-from runner.store.reconciling import Sighting
 from runner.store.values import Idle, StoreUnwritable
 from runner.task import Accepted, Endpoint, Lost, Method, NotTaken, Outcome, Refused
 
@@ -288,26 +288,7 @@ async def _save(engine: Engine, batch: Batch, reply: PostReply) -> None:
     # What was not taken gives its reserve back.
     engine.signals.bookings += any(isinstance(o, NotTaken | Refused) for o in reply.outcomes)
     _report(batch, reply)
-    await _book_second_ids(engine, reply)
-
-
-async def _book_second_ids(engine: Engine, reply: PostReply) -> None:
-    """A task that the reply gives two ids was paid twice: an incident at once (F63)."""
-    taken = {outcome.tag for outcome in reply.outcomes if isinstance(outcome, Accepted)}
-    seen = [
-        Sighting(tag=each.tag, remote_id=each.remote_id, cost=each.cost_nanousd)
-        for each in reply.strangers
-        if each.tag is not None and each.tag in taken and each.remote_id is not None
-    ]
-    if not seen:
-        return
-    try:
-        await engine.store.found(seen, now=engine.clock.now(), account=engine.account)
-    except StoreUnwritable as error:
-        # The daily audit finds them in the listing.
-        log.warning("submitter.second_ids_not_saved", ids=len(seen), error=error.what)
-    else:
-        engine.signals.extras_told += 1
+    await look_into(engine, batch, reply)
 
 
 def unblamed(reply: PostReply) -> Sequence[Outcome]:
@@ -355,13 +336,4 @@ def _report(batch: Batch, reply: PostReply) -> None:
             batch=batch.id,
             code=reply.code,
             how="nothing to do: its tasks are looked for in the account, then posted one by one",
-        )
-    for stranger in reply.strangers:
-        log.warning(
-            "submitter.stranger_in_reply",
-            batch=batch.id,
-            why=stranger.why,
-            tag=stranger.tag,
-            remote_id=stranger.remote_id,
-            code=stranger.code,
         )

@@ -152,6 +152,8 @@ class IncidentKind(StrEnum):
     """The listing's cost is not what was booked."""
     NOT_LISTED = "not_listed"
     """The API took a task, and its listing does not show it."""
+    STRANGE_REPLY = "strange_reply"
+    """A reply to a post told of what was not in it, or that it held too many tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Place, Scenario
+from runner.store.reconciling import IncidentKind
 from runner.store.values import Idle
 from tests.api.loopback import serving
 from tests.api.replies import envelope
@@ -95,6 +96,46 @@ async def test_outcomes_are_matched_by_tag_and_what_is_left_over_is_in_doubt(
     assert states[State.POSTED] == 20 - in_doubt
     assert states.get(State.UNKNOWN, 0) == in_doubt
     assert scene.remote_ids().items() <= scene.created().items()
+
+
+@pytest.mark.parametrize("fault", [Fault.TAG_FOREIGN, Fault.TAG_MISSING, Fault.TAG_DOUBLED])
+async def test_a_reply_with_what_was_not_sent_opens_one_incident(
+    scene: Scene, fault: Fault
+) -> None:
+    """F62: the API mixed up its tasks, or somebody else's; a line in a log is read by nobody."""
+    await scene.load(200)
+    scene.strike(fault, times=2)
+    while await scene.poster.post_next():
+        pass
+    (incident,) = await scene.store.incidents()
+    assert incident.kind is IncidentKind.STRANGE_REPLY
+    assert incident.message.startswith("the reply to batch 2")
+    assert "fit none of them" in incident.message
+
+
+async def test_a_task_refused_as_too_many_for_its_call_is_posted_again_and_told(
+    scene: Scene,
+) -> None:
+    """F58: no call of ours has more than a hundred, so something is wrong that we do not see."""
+    await scene.load(5)
+    scene.strike(Fault.TASK_REFUSED, code=40006, times=2)
+    await scene.poster.post_next()
+    (incident,) = await scene.store.incidents()
+    assert incident.kind is IncidentKind.STRANGE_REPLY
+    assert incident.message == (
+        "the reply to batch 1, of 5 tasks: 2 were refused as too many, and are posted again"
+    )
+    await scene.poster.post_next()
+    assert await scene.states() == {State.POSTED: 5}
+    assert len(scene.created()) == 5
+
+
+async def test_a_clean_reply_opens_none(scene: Scene) -> None:
+    """Nor does one in another order."""
+    await scene.load(5)
+    scene.strike(Fault.SHUFFLED)
+    await scene.poster.post_next()
+    assert await scene.store.incidents() == []
 
 
 async def test_no_batch_holds_more_than_a_hundred(scene: Scene) -> None:

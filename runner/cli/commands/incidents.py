@@ -31,8 +31,9 @@ def command(session: Session, /, **given: Unpack[IncidentsOptions]) -> Exit:
     double_charge: a second task at the API for one attempt, or one for an attempt that was taken
     for not sent. orphan: a task with a tag of this store's that is not in it. cost_differs: the
     API lists another cost than was booked; that of a failed task is booked with the incident.
-    not_listed: the API took a task and does not list it. Amounts are what was paid without use, or
-    by which the records differ. A closed incident is kept, and no sum changes.
+    not_listed: the API took a task and does not list it. strange_reply: a reply to a post told of
+    what was not in it, or that it held too many tasks. Amounts are what was paid without use, or by
+    which the records differ. A closed incident is kept, and no sum changes.
     """
     from runner.cli.actions import incidents
 
