@@ -12,6 +12,7 @@ import pytest
 
 from runner.backoff import BELIEVED_AFTER, FEWEST_SAID
 from runner.lifecycle import Reason, State
+from runner.pipeline.extras import fetch_extras
 from runner.pipeline.ready import ask_list
 from runner.simulator import endpoints
 from runner.simulator.account import Account
@@ -21,7 +22,8 @@ from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
 from runner.store.endings import StillRunning
-from runner.task import Provider
+from runner.store.reconciling import Sighting
+from runner.task import Provider, RemoteId
 from tests.pipeline.scene import DAY, HOUR, MINUTE, Scene, engine_at, lasting, staged
 from tests.support.clock import ManualClock
 
@@ -195,3 +197,23 @@ async def test_a_person_sees_what_is_said_and_that_it_waits(scene: Scene) -> Non
     assert detail is not None
     (attempt,) = detail.attempts
     assert (attempt.state, attempt.code, attempt.ended_at) == ("posted", 50304, None)
+
+
+async def test_a_second_task_that_fails_so_is_not_asked_for_for_ever(scene: Scene) -> None:
+    """Nobody pays for it anew, so its age will do; a minute apart, it would cost 43,000 calls."""
+    await scene.load(1)
+    scene.strike(Fault.ACCEPTED_TWICE)
+    await scene.poster.post_next()
+    await scene.engine.api.user_data()
+    tasks = scene.account.ledger.tasks
+    seen = [Sighting(tag=str(each.tag), remote_id=RemoteId(each.id)) for each in tasks]
+    await scene.store.found(seen, now=scene.clock.now(), account=scene.engine.account)
+    with trouble(50000):
+        calls = scene.account.calls.counts[CallKind.TASK_GET]
+        for _ in range(14 * 60):
+            scene.clock.advance(MINUTE)
+            await fetch_extras(scene.engine)
+        calls = scene.account.calls.counts[CallKind.TASK_GET] - calls
+    assert scene.sql("SELECT state FROM extra_charges") == [("failed",)]
+    # Three tries each, within the call.
+    assert calls <= 3 * 20

@@ -82,8 +82,9 @@ def extras_due(
             posted_at=from_ms(posted_at),
             polls=polls,
             tries=0,
-            # Nobody wants it a third time.
+            # Nobody wants it a third time, so that it may have failed costs nothing to believe.
             allowed_tries=1,
+            failing_since=from_ms(posted_at),
             ready=False,
         )
         for task, attempt, tag, remote_id, endpoint, posted_at, polls in rows
