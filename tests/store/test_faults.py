@@ -279,6 +279,27 @@ async def test_a_store_that_may_only_be_read_is_refused_before_any_call() -> Non
         Path(folder).chmod(0o755)
 
 
+async def test_a_file_that_may_only_be_read_is_refused_though_its_folder_is_writable() -> None:
+    """F25: SQLite opens it, and even begins a transaction to write in it; a post would be sent
+    before the first statement that says no."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runner.db"
+        await opened(path)
+        Path(folder).chmod(0o777)
+        path.chmod(0o444)
+        with as_anybody(), pytest.raises(StoreBroken, match="readonly database"):
+            async with connect(path):
+                pass
+
+
+async def test_opening_a_store_changes_nothing_in_it(path: Path) -> None:
+    """What finds out whether it can be written must not be seen by whoever compares copies."""
+    await opened(path)
+    before = path.read_bytes()
+    await opened(path)
+    assert path.read_bytes() == before
+
+
 @contextmanager
 def as_anybody() -> Iterator[None]:
     """Without the rights of root, to whom every file is writable."""

@@ -273,9 +273,15 @@ def _prepare(db: sqlite3.Connection, read_only: bool) -> None:
         # often: at 16 MB it is rare, and out of 99 of 100 commits.
         db.execute("PRAGMA wal_autocheckpoint = 4000")
         db.execute("PRAGMA temp_store = MEMORY")
-        # SQLite opens a file that may only be read all the same: better found out before a post.
+        # SQLite opens a file that may only be read all the same, and a transaction to write in it
+        # as well; only a statement that writes fails. Better found out before a post.
         db.execute("BEGIN IMMEDIATE")
-        db.execute("ROLLBACK")
+        try:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            db.execute(f"PRAGMA user_version = {version}")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
