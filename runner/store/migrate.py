@@ -99,7 +99,7 @@ def migrate(db: sqlite3.Connection, migrations: list[Migration], now: datetime) 
     while True:
         db.execute("BEGIN IMMEDIATE")
         try:
-            pending = _pending(db, migrations)
+            pending = to_apply(db, migrations)
             if pending:
                 _apply(db, pending[0], now)
                 applied.append(pending[0].name)
@@ -119,7 +119,7 @@ def check_current(db: sqlite3.Connection, migrations: list[Migration]) -> None:
         StoreBroken: it is newer or older than this program, another program's, or was made with an
             edited file.
     """
-    pending = _pending(db, migrations)
+    pending = to_apply(db, migrations)
     if pending:
         raise not_current(len(pending), len(migrations))
 
@@ -135,8 +135,12 @@ def _apply(db: sqlite3.Connection, migration: Migration, now: datetime) -> None:
     hit(Point.STORE_MIGRATING)
 
 
-def _pending(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migration]:
-    """The migrations still to be applied, after checking those that were."""
+def to_apply(db: sqlite3.Connection, migrations: list[Migration]) -> list[Migration]:
+    """The migrations still to be applied, after checking those that were.
+
+    Raises:
+        StoreBroken: as ``migrate``.
+    """
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     if not tables:
         return migrations

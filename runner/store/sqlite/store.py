@@ -34,6 +34,7 @@ from runner.store.sqlite.accounts_verbs import AccountsVerbs
 from runner.store.sqlite.auditing_verbs import AuditingVerbs
 from runner.store.sqlite.care_verbs import CareVerbs
 from runner.store.sqlite.connection import Connection, connect
+from runner.store.sqlite.copying import copy_before_update
 from runner.store.sqlite.history_verbs import HistoryVerbs
 from runner.store.sqlite.inbox_verbs import InboxVerbs
 from runner.store.sqlite.living_verbs import LivingVerbs
@@ -401,13 +402,15 @@ class SqliteStore(
 
 @asynccontextmanager
 async def open_store(path: Path, *, clock: Clock) -> AsyncIterator[SqliteStore]:
-    """Open the store in *path*, made or brought up to date if need be.
+    """Open the store in *path*, made or brought up to date if need be; before that it is copied.
 
     Raises:
         StoreBroken: no database, too new, edited, or not to be opened.
+        StoreUnwritable: there is no room for the copy.
     """
     known = read_migrations(migrations("sqlite"))
     async with connect(path) as writer:
+        await writer.call(copy_before_update, path, known)
         await writer.call(migrate, known, clock.now())
         async with connect(path, read_only=True) as reader:
             yield SqliteStore(path, writer, reader, clock)
