@@ -107,8 +107,8 @@ async def ask_list(engine: Engine, provider: Provider, trust: Trust) -> int:
     heard(engine)
     at_s, answered_at = engine.clock.monotonic(), engine.clock.now()
     lists = engine.planner.lists
-    tags = our_tags(rows)
     try:
+        tags = our_tags(rows, await engine.store.installs()) if rows else []
         found = await engine.store.mark_ready(tags, now=engine.clock.now()) if tags else 0
     except StoreUnwritable as error:
         engine.signals.unwritable = error
@@ -125,10 +125,11 @@ async def ask_list(engine: Engine, provider: Provider, trust: Trust) -> int:
     return found
 
 
-def our_tags(rows: Sequence[Ready]) -> list[Tag]:
-    """The tags in the list that have our form; the store knows which of them are its own."""
+def our_tags(rows: Sequence[Ready], installs: frozenset[str]) -> list[Tag]:
+    """The tags in the list that one of *installs* made. Those of another store's runner are no more
+    ours than any other program's: what it does not collect fills the list just as well."""
     tags = (Tag.parse(row.tag) for row in rows)
-    return [tag for tag in tags if tag is not None]
+    return [tag for tag in tags if tag is not None and tag.install in installs]
 
 
 async def _apply(engine: Engine, trust: Trust) -> None:

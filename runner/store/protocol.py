@@ -200,6 +200,9 @@ class TaskStore(
     async def waiting_providers(self, *, account: int | None = None) -> list[Provider]:
         """Whose tasks wait at the API, or only at *account* there."""
 
+    async def installs(self) -> frozenset[str]:
+        """Whose tags are this store's: its own, and those that it had before it was claimed."""
+
     async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
         """The ready list shows these: ask for them now. Returns how many it newly made due."""
 

@@ -13,7 +13,7 @@ from runner.pipeline.ready import ask_list, our_tags, watch_ready_list
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault, Strike
 from runner.simulator.scenario import EmptyList
-from runner.task import Provider, RemoteId
+from runner.task import Provider, RemoteId, Tag, TaskId
 from tests.pipeline.full_disk import FullDisk
 from tests.pipeline.scene import HOUR, MINUTE, Scene, lasting, staged
 from tests.simulator.helpers import question
@@ -27,10 +27,10 @@ async def listed(scene: Scene, trust: Trust | None = None) -> int:
     return await ask_list(scene.engine, CLAUDE, trust or Trust())
 
 
-def fill_with_foreign_ids(scene: Scene) -> None:
+def fill_with_foreign_ids(scene: Scene, tag: str = "theirs") -> None:
     """Another program's finished tasks, so many that the list shows nothing else."""
     for _ in range(FULL // 100):
-        scene.account.post(CLAUDE, [question(tag="theirs") for _ in range(100)])
+        scene.account.post(CLAUDE, [question(tag=tag) for _ in range(100)])
 
 
 async def test_a_listed_task_is_asked_for_at_once(scene: Scene) -> None:
@@ -102,9 +102,11 @@ def test_one_list_that_fails_or_overflows_ends_the_trust() -> None:
     assert trust.holds(1)
 
 
-async def test_a_list_full_of_other_people_s_ids_is_not_trusted(scene: Scene) -> None:
-    """Ours may stand behind them, and only a program that is not ours can clear the way."""
-    fill_with_foreign_ids(scene)
+@pytest.mark.parametrize("tag", ["theirs", str(Tag("a" * 8, "b" * 8, TaskId(1), "c" * 26, 1))])
+async def test_a_list_full_of_other_people_s_ids_is_not_trusted(scene: Scene, tag: str) -> None:
+    """F65: ours may stand behind them, and only a program that is not ours can clear the way:
+    another store's runner on the account, too."""
+    fill_with_foreign_ids(scene, tag)
     await scene.load(1)
     await scene.poster.post_next()
     trust = Trust()
@@ -168,9 +170,11 @@ async def test_a_list_that_cannot_be_noted_for_lack_of_space_is_read_again(scene
     assert await listed(scene) == 1
 
 
-def test_only_tags_of_our_form_are_looked_up() -> None:
+def test_only_tags_of_our_own_are_looked_up() -> None:
     """The list holds whatever anybody put into `tag`: nothing, objects, endless text."""
+    ours, theirs = (Tag(install * 8, "b" * 8, TaskId(1), "c" * 26, 1) for install in "at")
     rows = [
         Ready(id=RemoteId("1"), tag=tag) for tag in (None, "", "theirs", "x" * 5000, json.dumps({}))
     ]
-    assert our_tags(rows) == []
+    rows += [Ready(id=RemoteId("2"), tag=str(tag)) for tag in (theirs, ours)]
+    assert our_tags(rows, frozenset({ours.install})) == [ours]

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from runner.store.postgres import ready_list
 from runner.store.postgres.connection import Connection
+from runner.store.postgres.recovering import installs
 from runner.task import Provider, Tag
 
 
@@ -16,6 +17,9 @@ class ReadyListVerbs:
 
     async def waiting_providers(self, *, account: int | None = None) -> list[Provider]:
         return await self._reader.read(ready_list.waiting_providers, account)
+
+    async def installs(self) -> frozenset[str]:
+        return await self._reader.read(installs)
 
     async def mark_ready(self, tags: Sequence[Tag], *, now: datetime) -> int:
         return await self._writer.write(ready_list.mark_ready, tags, now=now)
