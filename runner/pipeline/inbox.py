@@ -18,7 +18,15 @@ import anyio
 import structlog
 
 from runner.api.errors import ApiError, ProtocolFault
-from runner.api.fetching import MOST_KEPT_UNREAD, Finished, Running, TaskFailed, read_delivered
+from runner.api.fetching import (
+    MOST_KEPT_UNREAD,
+    Finished,
+    Running,
+    TaskFailed,
+    Unclear,
+    Withheld,
+    read_delivered,
+)
 from runner.api.requests import MAX_BATCH
 from runner.pacing import Priority
 from runner.pipeline.account import heard, heed
@@ -50,6 +58,7 @@ _SMALL: Final = 64 * 1024
 _LOOK_AGAIN_S: Final = 0.1
 _LONGEST_LOOK_S: Final = 1.0
 _VERIFY_AGAIN_S: Final = 10.0
+_LONGEST_VERIFY_S: Final = 600.0
 _VERIFIED_AT_ONCE: Final = 20
 _RESEND_EVERY_S: Final = 5.0
 _GZIP: Final = b"\x1f\x8b"
@@ -92,6 +101,8 @@ class _Desk:
 
     verify_at: dict[int, float] = field(default_factory=dict)
     """By letter: when (monotonic seconds) to look at it again."""
+    waits_s: dict[int, float] = field(default_factory=dict)
+    """How long that was put off last."""
     seen: set[int] = field(default_factory=set)
     """Letters whose task was looked at and told to the store."""
 
@@ -125,7 +136,9 @@ async def take_in_round(engine: Engine, desk: _Desk | None = None) -> int:
         taken += await _book(engine, letters)
         taken += await _follow(engine, hints, desk)
     desk.seen &= waiting
-    desk.verify_at = {each: at for each, at in desk.verify_at.items() if each in waiting}
+    for known in (desk.verify_at, desk.waits_s):
+        for gone in known.keys() - waiting:
+            del known[gone]
     return taken
 
 
@@ -216,7 +229,9 @@ async def _follow(engine: Engine, hints: Sequence[Letter], desk: _Desk) -> int:
     for letter in due:
         verdict = await _bears_our_tag(engine, letter)
         if verdict is None:
-            desk.verify_at[letter.id] = now_s + _VERIFY_AGAIN_S
+            wait_s = min(2 * desk.waits_s.get(letter.id, _VERIFY_AGAIN_S / 2), _LONGEST_VERIFY_S)
+            desk.waits_s[letter.id] = wait_s
+            desk.verify_at[letter.id] = now_s + wait_s
         elif verdict:
             ours.append(letter)
         else:
@@ -261,7 +276,11 @@ async def _bears_our_tag(engine: Engine, letter: Letter) -> bool | None:
         heed(engine, error)
         return None
     heard(engine)
+    if isinstance(fetched, Unclear | Withheld):
+        return None
     if isinstance(fetched, Finished | TaskFailed | Running):
+        if fetched.tag is None and isinstance(fetched, TaskFailed) and fetched.may_pass:
+            return None
         return fetched.tag == delivery.tag
     return False
 

@@ -7,22 +7,28 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from runner.lifecycle import State
 from runner.pipeline import inbox
-from runner.pipeline.inbox import BadDelivery, resend, take_in_round, unpacked
+from runner.pipeline.inbox import BadDelivery, _Desk, resend, take_in_round, unpacked
 from runner.pipeline.poller import claim
 from runner.pipeline.submitter import Poster
 from runner.postbacks import PostbackAddress
+from runner.simulator import endpoints
+from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.endpoints import postback
+from runner.simulator.envelope import entry, success
 from runner.simulator.faults import Fault
 from runner.simulator.ledger import RemoteTask
 from runner.store.inbox import Delivery
-from runner.task import RemoteId, Tag
+from runner.task import Provider, RemoteId, Tag
 from tests.pipeline.scene import HOUR, MINUTE, Scene, lasting, staged
+from tests.simulator.helpers import question
 from tests.support.clock import ManualClock
 
 NOWHERE = PostbackAddress("http://127.0.0.1:9", "the secret of the inbox's tests")
@@ -182,6 +188,57 @@ async def test_a_hint_to_an_id_that_is_not_ours_is_refuted_and_forgotten(scene: 
     await take_in_round(scene.engine)
     assert await scene.states() == {State.POSTED: 2}
     assert scene.remote_ids() == scene.created()
+    assert waiting(scene) == 0
+
+
+@pytest.mark.parametrize("lasts", [MINUTE, HOUR])
+async def test_a_hint_to_a_task_without_a_tag_is_refuted(scene: Scene, lasts: timedelta) -> None:
+    """F71, F73: somebody else's task, finished or running, bears no name of ours; its answer must
+    not become the answer of a task in doubt."""
+    scene.strike(Fault.DROP_BEFORE)
+    await posted(scene)
+    assert await scene.states() == {State.UNKNOWN: 1}
+    scene.account.change(replace(scene.account.scenario, latency=lasting(lasts)))
+    nameless = {name: value for name, value in question().items() if name != "tag"}
+    scene.account.post(Provider.CLAUDE, [nameless])
+    (theirs,) = scene.account.ledger.tasks
+    scene.clock.advance(2 * MINUTE)
+    ((ours,),) = scene.sql("SELECT tag FROM attempts")
+    await deliver(scene, theirs, tag=ours)
+    for _ in range(2):
+        await take_in_round(scene.engine)
+    assert gets(scene) == 1
+    assert await scene.states() == {State.UNKNOWN: 1}
+    assert scene.remote_ids() == {}
+    assert waiting(scene) == 0
+    assert await scene.store.incidents() == []
+
+
+@pytest.mark.parametrize("trouble", ["withheld", "unclear", "may pass"])
+async def test_a_hint_is_looked_at_again_while_the_api_does_not_say_whose_it_is(
+    scene: Scene, trouble: str
+) -> None:
+    """F73: dropped, the doubt would have to wait for the listing, and perhaps for 72 hours."""
+    scene.strike(Fault.DROP_AFTER)
+    (task,) = await posted(scene)
+    await deliver(scene, task)
+    desk = _Desk()
+
+    def strange(account: Account, call: Any) -> Any:
+        code = {"withheld": 40200, "unclear": 45678, "may pass": 50000}[trouble]
+        return success([entry(call, task.id, code, {}, cost=0)])
+
+    with mock.patch.dict(endpoints._HANDLERS, {CallKind.TASK_GET: strange}):
+        for _ in range(20):
+            await take_in_round(scene.engine, desk)
+            scene.clock.advance(MINUTE)
+    # At 10 s doubling to ten minutes; a failure that may pass is tried three times each.
+    assert gets(scene) <= 3 * 7
+    assert (await scene.states(), waiting(scene)) == ({State.UNKNOWN: 1}, 1)
+    scene.clock.advance(10 * MINUTE)
+    for _ in range(2):
+        await take_in_round(scene.engine, desk)
+    assert await scene.states() == {State.COMPLETED: 1}
     assert waiting(scene) == 0
 
 
