@@ -9,12 +9,15 @@ import pytest
 from runner.app import RunOptions
 from runner.errors import CredentialsRefused, Exit, MoneyStopped, TryLater, WrongInput
 from runner.lifecycle import State
-from runner.money import NANOS_PER_DOLLAR
+from runner.money import ADVANCE, BASE_PRICE_STANDARD, NANOS_PER_DOLLAR
+from runner.pipeline import account
 from runner.settings import Settings
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
+from runner.simulator.latency import Latency, Shape
 from runner.store.values import Decision
 from tests.app.place import AN_HOUR, Place, placed, states
+from tests.support.waiting import until
 
 HOUR = timedelta(hours=1)
 LEAVE = RunOptions(export=False, wait_s=0)
@@ -160,6 +163,24 @@ async def test_a_balance_that_is_used_up_stops_posting_and_collects_the_rest(
     assert summary.reason.exit_code is Exit.MONEY
     again = await place.start(place.job())
     assert again.exit is Exit.DONE
+
+
+async def test_a_top_up_in_the_middle_of_a_night_is_noticed_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F55, F56: nobody is there to start it again, and what is queued waits for nothing else."""
+    monkeypatch.setattr(account, "PROBE_EVERY_S", 10.0)
+    a_minute = Latency(Shape.CONSTANT, 60.0)
+    price = ADVANCE + BASE_PRICE_STANDARD
+    async with placed(tmp_path, latency=a_minute, balance=100 * price) as place:
+        going = place.begin(place.job(150))
+        await until(lambda: place.posts() == 2)
+        assert len(place.created()) == 100
+        place.account.deposit(NANOS_PER_DOLLAR)
+        summary = await going
+        assert summary.exit is Exit.DONE
+        assert states(summary) == {State.COMPLETED: 150}
+        assert len(place.created()) == 150
 
 
 async def test_too_many_calls_cost_no_task(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from runner.api.fetching import Gone, Running, TaskFailed, Unclear
@@ -22,20 +23,21 @@ from runner.pipeline.account import check_account
 from runner.pipeline.engine import SETTLE
 from runner.pipeline.intents import STALE_S
 from runner.pipeline.planner import Trust
-from runner.pipeline.poller import WallClock, claim, ending_of, fetch
+from runner.pipeline.poller import WallClock, claim, ending_of, fetch, poll
 from runner.pipeline.ready import ask_list
 from runner.pipeline.reconciler import Reconciler
-from runner.pipeline.writer import store_group
+from runner.pipeline.writer import store_group, write
 from runner.simulator.account import Account
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
-from runner.store.endings import Posted, RemotelyFailed, ResultGone, StillRunning
+from runner.store.endings import Ending, Posted, RemotelyFailed, ResultGone, StillRunning
 from runner.store.sqlite.store import open_store
 from tests.api.adversary import Adversary, answer, facing, taken, written
 from tests.pipeline.scene import CLAUDE, DAY, HOUR, MINUTE, Scene, engine_at, lasting
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 JUMPS = [
     pytest.param(DAY, id="a day ahead"),
@@ -316,6 +318,26 @@ async def test_due_times_of_a_clock_that_was_a_day_ahead_do_not_wait_for_that_da
         assert await scene.states() == {State.COMPLETED: 3}
         latest = scene.sql("SELECT max(posted_at) FROM tasks")[0][0]
         assert latest <= to_ms(clock.now())
+
+
+async def test_the_poller_notices_by_itself_that_the_clock_was_put_right(
+    tmp_path: Path, clock: ManualClock, theirs: ManualClock
+) -> None:
+    """The answers of a whole night would come a day late, and nobody would know why."""
+    async with apart(tmp_path, clock, theirs, lasts=MINUTE) as scene:
+        jump(clock, DAY)
+        await posted(scene)
+        to_writer, endings = anyio.create_memory_object_stream[Ending](10)
+        began = clock.monotonic()
+        async with anyio.create_task_group() as group:
+            group.start_soon(poll, scene.engine, to_writer)
+            group.start_soon(write, scene.engine, endings)
+            await until(lambda: clock.monotonic() > began + 5)
+            jump(clock, -DAY)
+            theirs.advance(2 * MINUTE)
+            await until(lambda: clock.monotonic() > began + 600)
+            scene.engine.signals.stop()
+        assert await scene.states() == {State.COMPLETED: 2}
 
 
 async def test_a_clock_that_is_right_leaves_due_times_alone(

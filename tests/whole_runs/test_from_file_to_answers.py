@@ -1,9 +1,15 @@
 """A prompt file goes in, answers and costs come out; the same command again asks what is new."""
 
+import base64
 import csv
 import json
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from tests.support.commands import JOB, PASSWORD, QUESTIONS, Workspace, brands_csv, workspace
 
@@ -117,14 +123,51 @@ def test_bad_rows_are_all_named_and_skip_bad_asks_the_others(tmp_path: Path) -> 
         assert (tmp_path / "rejects.csv").read_text(encoding="utf-8").count("\n") == 3
 
 
-def test_no_output_file_or_store_ever_holds_the_password(tmp_path: Path) -> None:
-    """What is planted in the environment must be nowhere afterwards (F78)."""
-    with workspace(tmp_path, "--password", "another") as work:
-        refused = work.runner(
-            "run", "brands.toml", "-vv", "--log-file", "log.jsonl", "--log-format", "json"
+LOUD: Final = ("-vv", "--log-file", "log.jsonl", "--log-format", "json")
+
+TELLING: Final = """
+import sys
+from runner.pipeline import poller
+
+async def broken(engine, task):
+    raise ZeroDivisionError(f"{PASSWORD} {BASIC} {engine.api!r} {engine!r}")
+
+poller.fetch = broken
+from runner.cli import main
+sys.exit(main())
+"""
+"""`runner` with a bug whose error repeats the secret in every form, in the stage that fetches."""
+
+
+@pytest.mark.parametrize("ends", [0, 5, 70])
+def test_no_output_file_or_store_ever_holds_the_password(tmp_path: Path, ends: int) -> None:
+    """What is planted in the environment must be nowhere afterwards, and nor must what is sent for
+    it (F78): after a night that went well, one that was refused, and one with a bug."""
+    basic = [
+        encode(f"someone@example.com:{PASSWORD}".encode()).decode().rstrip("=")
+        for encode in (base64.b64encode, base64.urlsafe_b64encode)
+    ]
+    other = ["--login", "someone@example.com", "--password", "another"] if ends == 5 else []
+    with workspace(tmp_path, *other) as work:
+        program = ["-m", "runner"]
+        if ends == 70:
+            telling = TELLING.replace("{PASSWORD}", PASSWORD).replace("{BASIC}", basic[0])
+            program = ["-c", telling]
+        ended = subprocess.run(
+            [sys.executable, *program, "run", "brands.toml", "--wait", "60s", *LOUD],
+            cwd=tmp_path,
+            env=work.variables(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
-        assert refused.returncode == 5, refused.stderr
-        assert PASSWORD not in refused.stdout + refused.stderr
-        for path in tmp_path.rglob("*"):
-            if path.is_file():
-                assert PASSWORD.encode() not in path.read_bytes(), path.name
+        assert ended.returncode == ends, ended.stderr
+        assert bool(list((tmp_path / "logs").glob("bug-*.txt"))) == (ends == 70)
+        written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert {"log.jsonl", "runner.db"} <= {path.name for path in written}
+        for form in (PASSWORD, *basic):
+            assert form not in ended.stdout + ended.stderr
+            for path, content in written.items():
+                assert form.encode() not in content, path.name
