@@ -36,7 +36,7 @@ class State(StrEnum):
     QUARANTINED = "quarantined"
     """Cannot be decided from the API's listing: a person has to."""
     CANCELLED = "cancelled"
-    """Dropped before it was posted."""
+    """Dropped before it was posted, or was to be posted anew."""
 
 
 class Reason(StrEnum):
@@ -145,6 +145,9 @@ MOVES: Final[dict[State, dict[Event, State]]] = {
 
 WAITING: Final = frozenset({State.PENDING, State.POSTING, State.UNKNOWN, State.POSTED})
 """A run is not finished while one of its tasks is in one of these."""
+
+DROPPABLE: Final = WAITING | {State.QUARANTINED}
+"""What a person may drop: pending tasks at once, the others when they would be posted anew."""
 
 UNSUCCESSFUL: Final = frozenset({State.FAILED, State.EXPIRED, State.QUARANTINED})
 """What counts against ``--max-failures``; cancelled is no failure."""

@@ -95,7 +95,8 @@ class Control(Protocol):
         """Drop the pending tasks that *which* means; returns how many.
 
         In chunks: a task that was posted meanwhile is left alone. Edits that waited for a decision
-        go with their tasks.
+        go with their tasks. What is out, or quarantined, is collected as ever, and is cancelled
+        instead of being posted anew, until a person asks it again; not so with a limit or states.
         """
 
     async def prunable(self, runs: Sequence[int], *, before: datetime) -> list[int]:

@@ -198,7 +198,7 @@ def test_cancel_drops_what_waits_and_says_what_it_cannot() -> None:
     person = call_on_terminal("cancel", "r3", "-y")
     assert person.out == (
         "cancelled 0 queued tasks of nightly@2026-11-21 (r3); "
-        "4 already sent will still be billed and collected\n"
+        "4 already sent will still be billed and collected, and not asked again\n"
     )
     assert states("r3") == {"posted": 4}
 

@@ -71,6 +71,7 @@ ENDINGS: Final[dict[str, Callable[[Posted, datetime], Ending]]] = {
 }
 
 ENDED: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CANCELLED})
+OUT: Final = frozenset({State.POSTING, State.UNKNOWN, State.POSTED, State.QUARANTINED})
 ADOPTS: Final = frozenset({State.PENDING, State.UNKNOWN, State.QUARANTINED})
 LOST: Final = frozenset({"written_off"})
 ASKABLE: Final = frozenset({State.PENDING, State.COMPLETED, State.FAILED, State.EXPIRED})
@@ -91,6 +92,8 @@ class Known:
     input: int = 0
     """The variant that the input has now."""
     kept: int | None = None
+    dropped: bool = False
+    """A person cancelled it while it was out: it does not come back by itself."""
     pruned: bool = False
     """Its request is gone: there is nothing to compare an input with, and nothing to ask again."""
 
@@ -102,9 +105,21 @@ class Known:
     def due(self) -> bool:
         return self.state is State.PENDING and not self.changed
 
+    def come_back(self) -> None:
+        """Back to pending by itself; what was dropped meanwhile ends instead."""
+        self.state = State.PENDING
+        if self.dropped:
+            self.drop()
+
+    def drop(self) -> None:
+        """A person does not want it posted any more."""
+        self.dropped |= self.state in OUT
+        if self.state is State.PENDING:
+            self.state, self.kept = State.CANCELLED, self.input if self.changed else self.kept
+
     def ask_again(self, *, edited: bool) -> None:
         """Back to pending; *edited*: with the edit, if there is one."""
-        self.state, self.reason, self.tries = State.PENDING, "", 0
+        self.state, self.reason, self.tries, self.dropped = State.PENDING, "", 0, False
         if edited and self.changed:
             self.asked, self.kept = self.input, None
 
@@ -229,10 +244,8 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.tasks)))
         known, store = self.tasks[name], self.scene.store
         which = Selection(runs=frozenset({self.scene.run.id}), where=(("prompt", name),))
-        pending = known.state is State.PENDING
-        assert self.do(store.cancel(which)) == pending
-        if pending:
-            known.state, known.kept = State.CANCELLED, known.input if known.changed else known.kept
+        assert self.do(store.cancel(which)) == (known.state is State.PENDING)
+        known.drop()
 
     @precondition(lambda self: sum(known.state in ENDED for known in self.tasks.values()) > 4)
     @rule()
@@ -288,7 +301,7 @@ class Life(RuleBasedStateMachine):
             elif kind == "lost":
                 known.state, money = State.UNKNOWN, Money(at_risk=RESERVE)
             else:
-                known.state = State.PENDING
+                known.come_back()
             self.money[self.tags[tag]] = money
 
     @precondition(lambda self: self.over)
@@ -379,8 +392,9 @@ class Life(RuleBasedStateMachine):
             assert self.do(store.quarantine(attempts, message="no proof", now=now)) == len(drawn)
         for name, _ in drawn:
             known = self.tasks[name]
-            known.state = State.PENDING if absent else State.QUARANTINED
+            known.state = State.QUARANTINED
             if absent:
+                known.come_back()
                 self.money[name, known.attempt] = Money()
         assert self.do(store.prove_absent(attempts, now=now)) == 0
 
@@ -407,7 +421,7 @@ class Life(RuleBasedStateMachine):
         for name, _ in drawn:
             known = self.tasks[name]
             if how == "absent":
-                known.state = State.PENDING
+                known.state, known.dropped = State.PENDING, False
                 self.money[name, known.attempt] = Money()
             else:
                 known.state, known.reason = State.FAILED, "written_off"
@@ -462,8 +476,10 @@ class Life(RuleBasedStateMachine):
                 known.state = State.COMPLETED
             case RemotelyFailed(again_at=again_at, cost=cost):
                 known.tries += 1
-                known.state = State.PENDING if again_at else State.FAILED
-                known.reason = "" if again_at else "remote"
+                if again_at:
+                    known.come_back()
+                else:
+                    known.state, known.reason = State.FAILED, "remote"
                 self.failed[name, ending.attempt] = cost
                 if cost is None:
                     self.money[name, ending.attempt] = Money(advanced=ADVANCED, at_risk=ADVANCED)

@@ -11,15 +11,18 @@ from runner.store.postgres import controlling as on_postgres
 from runner.store.protocol import TaskStore
 from runner.store.sqlite import controlling as on_sqlite
 from runner.store.values import Decision, Idle, RetryFilter
+from runner.task import RemoteId
 from tests.store.steps import (
     CLAUDE,
     GEMINI,
     HOUR,
     Scene,
+    accepted,
     answered,
     begin,
     failed,
     lost,
+    not_taken,
     numbered,
     row,
 )
@@ -154,3 +157,74 @@ async def test_a_task_taken_between_reading_and_writing_is_not_cancelled(scene: 
     assert await scene.store.cancel(of(scene)) == 1
     await scene.settle(batch, lost)
     assert await scene.states() == {State.UNKNOWN: 2, State.CANCELLED: 1}
+
+
+@pytest.mark.parametrize("how", ["absent", "not taken", "try again"])
+async def test_what_is_out_when_it_is_cancelled_is_not_posted_anew(scene: Scene, how: str) -> None:
+    """Who cancels has said that nothing more is to be paid for, whatever becomes of what is out."""
+    await scene.load(numbered(2))
+    batch = await scene.batch(1)
+    now = scene.clock.now()
+    assert await scene.store.cancel(of(scene)) == 1
+    await scene.settle(batch, {"absent": lost, "not taken": not_taken}.get(how, accepted))
+    if how == "absent":
+        (attempt,) = batch.attempts
+        assert await scene.store.prove_absent([(attempt.task, attempt.number)], now=now) == 1
+    if how == "try again":
+        await scene.book(*(failed(each, cost=700, again_at=now) for each in await scene.take()))
+    assert await scene.states() == {State.CANCELLED: 2}
+    assert await scene.intend() is Idle.NOTHING_DUE
+    status = await scene.status()
+    assert status.next_due_at is None
+    assert status.money.charged == (700 if how == "try again" else 0)
+    assert (status.money.reserved, status.money.at_risk) == (0, 0)
+
+
+async def test_an_answer_to_what_was_cancelled_while_it_was_out_is_kept(scene: Scene) -> None:
+    """It is paid for."""
+    await scene.load(numbered(1))
+    await scene.post()
+    assert await scene.store.cancel(of(scene)) == 0
+    await scene.book(*map(answered, await scene.take()))
+    assert await scene.states() == {State.COMPLETED: 1}
+
+
+async def test_a_person_who_asks_again_takes_the_cancel_back(scene: Scene) -> None:
+    """The later word counts, for the tries that come after it, too."""
+    await scene.load(numbered(1))
+    await scene.post()
+    await scene.store.cancel(of(scene))
+    await scene.book(*(failed(each, cost=0) for each in await scene.take()))
+    now = scene.clock.now()
+    assert await scene.store.retry(scene.run.id, RetryFilter(), now=now, dry=False) == 1
+    await scene.post()
+    await scene.book(*(failed(each, cost=0, again_at=now) for each in await scene.take()))
+    assert await scene.states() == {State.PENDING: 1}
+
+
+async def test_a_quarantined_task_that_is_cancelled_is_not_posted_anew_either(
+    scene: Scene,
+) -> None:
+    """Its tag may be found after all, and the API may report a failure of it then."""
+    await scene.load(numbered(1))
+    await scene.post(how=lost)
+    now, number = scene.clock.now(), 1
+    (task,) = [line.id async for page in scene.store.tasks(of(scene)) for line in page]
+    await scene.store.quarantine([(task, number)], message="no proof", now=now)
+    await scene.store.cancel(of(scene))
+    assert await scene.store.adopt(task, number, RemoteId("found by hand"), now=now)
+    await scene.book(*(failed(each, cost=0, again_at=now) for each in await scene.take()))
+    assert await scene.states() == {State.CANCELLED: 1}
+
+
+@pytest.mark.parametrize("queued", [{"limit": 5}, {"states": frozenset({State.PENDING})}])
+async def test_who_means_what_is_queued_leaves_what_is_out_alone(
+    scene: Scene, queued: dict[str, object]
+) -> None:
+    """A number of tasks, or a state, is of those that wait."""
+    await scene.load(numbered(1))
+    batch = await scene.batch()
+    which = Selection(runs=frozenset({scene.run.id}), **queued)  # type: ignore[arg-type]
+    assert await scene.store.cancel(which) == 0
+    await scene.settle(batch, not_taken)
+    assert await scene.states() == {State.PENDING: 1}

@@ -1,4 +1,4 @@
-"""``runner cancel``: drop what was not sent yet."""
+"""``runner cancel``: drop what was not sent yet, and ask nothing of what was sent again."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ AT_THE_API: Final = frozenset({State.POSTING, State.UNKNOWN, State.POSTED})
 
 
 def cancel(session: Session, reference: str | None, given: "CancelOptions") -> Exit:
-    """Drop the queued tasks that *reference* and the selectors mean, once that is confirmed.
+    """Drop the tasks that *reference* and the selectors mean, once that is confirmed.
 
     Raises:
         WrongInput: they mean no run, or nobody can be asked and ``--yes`` was not given.
@@ -49,11 +49,17 @@ def cancel(session: Session, reference: str | None, given: "CancelOptions") -> E
 
     picked, queued, sent = run_async(look)
     names = names_of(picked.runs)
-    if queued and not given["dry_run"]:
-        confirm(session, f"drop {count(queued, 'queued task')} of {names}")
+    if not given["dry_run"]:
+        if queued or sent:
+            confirm(session, _question(queued, sent, names))
         queued, sent = run_async(drop)
     _tell(session, picked, names, queued, sent, dry=given["dry_run"])
     return Exit.DONE
+
+
+def _question(queued: int, sent: int, names: str) -> str:
+    text = f"drop {count(queued, 'queued task')} of {names}"
+    return f"{text}, and ask none of the {sent:,} that are sent again" if sent else text
 
 
 async def _queued(store: AnyStore, which: Selection) -> int:
@@ -78,5 +84,7 @@ def _tell(
         said = "would cancel" if dry else "cancelled"
         text = f"{said} {count(queued, 'queued task')} of {names}"
         if sent:
-            text += f"; {sent:,} already sent will still be billed and collected"
+            text += (
+                f"; {sent:,} already sent will still be billed and collected, and not asked again"
+            )
         voice.answer(f"{text}; nothing was changed" if dry else text)

@@ -24,8 +24,9 @@ def command(session: Session, /, run: str | None, **given: Unpack[CancelOptions]
     """Drop the queued tasks of RUN, or of all runs of JOB; without either, of the newest run.
 
     They are never asked in that run, and are no failures. What was sent cannot be recalled: it is
-    billed, and its answers are collected and kept. Asks before it does anything; without a terminal
-    it needs --yes.
+    billed, and its answers are collected and kept, but it is not sent again, whatever becomes of
+    it; --limit and --state mean queued tasks alone. Asks before it does anything; without a
+    terminal it needs --yes.
     """
     from runner.cli.actions import cancel
 

@@ -7,7 +7,7 @@ from typing import Final
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.failpoints import Point, hit
-from runner.lifecycle import Event, State, after
+from runner.lifecycle import DROPPABLE, Event, State, after
 from runner.store.control import Pause
 from runner.store.listing import Selection
 from runner.store.postgres.connection import Db
@@ -119,9 +119,14 @@ def _pause(row: tuple[str | None, int | None, int, int | None, str]) -> Pause:
     )
 
 
-def pending_ids(db: Db, which: Selection, after_id: int, limit: int) -> list[int]:
-    """Up to *limit* pending tasks of *which* above an id, ascending."""
-    sql, values = condition(replace(which, states=frozenset({State.PENDING})))
+def droppable_ids(db: Db, which: Selection, after_id: int, limit: int) -> list[int]:
+    """Up to *limit* tasks of *which* above an id, ascending, that can be dropped.
+
+    Only pending ones if *which* names states or a number: those are of what is queued.
+    """
+    queued_only = which.states is not None or which.limit is not None
+    states = frozenset({State.PENDING}) if queued_only else DROPPABLE
+    sql, values = condition(replace(which, states=states))
     rows = db.execute(
         f"SELECT t.id FROM tasks t WHERE {sql} AND t.id > %(after)s ORDER BY t.id LIMIT %(limit)s",
         values | {"after": after_id, "limit": limit},
@@ -130,7 +135,38 @@ def pending_ids(db: Db, which: Selection, after_id: int, limit: int) -> list[int
 
 
 def cancel(db: Db, tasks: list[int]) -> int:
-    """Drop those of *tasks* that are pending still; returns how many."""
+    """Drop *tasks*: those that are pending still, at once; returns how many.
+
+    Those that are out stay so, and are marked: ``settle`` drops them should they come back.
+    """
+    # No task may come back between the look at its state and the mark.
+    db.execute("SELECT id FROM tasks WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (tasks,))
+    db.execute(
+        """
+        INSERT INTO dropped (task_id)
+        SELECT t.id FROM unnest(%s::bigint[]) AS e(value) JOIN tasks t ON t.id = e.value
+         WHERE t.state IN ('posting', 'unknown', 'posted', 'quarantined')
+            ON CONFLICT (task_id) DO NOTHING
+        """,
+        (tasks,),
+    )
+    cancelled = _drop(db, tasks)
+    hit(Point.CANCEL_INSIDE)
+    return cancelled
+
+
+def settle(db: Db) -> None:
+    """Drop what a person had dropped while it was out, and this transaction would have posted anew.
+
+    One look into an empty index where there is nothing.
+    """
+    stirred = db.execute("SELECT task_id FROM dropped WHERE stirred = 1").fetchall()
+    if stirred:
+        _drop(db, [task for (task,) in stirred])
+        db.execute("DELETE FROM dropped WHERE stirred = 1")
+
+
+def _drop(db: Db, tasks: list[int]) -> int:
     scope = {"tasks": tasks, "cancelled": after(State.PENDING, Event.CANCELLED)}
     pending = """
         SELECT t.id FROM unnest(%(tasks)s::bigint[]) AS e(value) JOIN tasks t ON t.id = e.value
@@ -147,12 +183,10 @@ def cancel(db: Db, tasks: list[int]) -> int:
         scope,
     )
     db.execute(f"DELETE FROM changes WHERE task_id IN ({pending})", scope)
-    cancelled = db.execute(
+    return db.execute(
         f"""
         UPDATE tasks SET state = %(cancelled)s, due_at = NULL, changed = 0
          WHERE state = 'pending' AND id IN ({pending})
         """,
         scope,
     ).rowcount
-    hit(Point.CANCEL_INSIDE)
-    return cancelled

@@ -52,6 +52,11 @@ _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
+def _settle(db: Db, time_of: Callable[[Db], datetime]) -> None:
+    controlling.settle(db)
+    follow_ups.settle(db, time_of)
+
+
 class PostgresStore(
     LookingVerbs,
     AccountsVerbs,
@@ -84,7 +89,7 @@ class PostgresStore(
         self._pacing = pacing or writer
         self._clock = clock or SystemClock()
         self._zeros_ms = {}
-        writer.before_commit = follow_ups.settle
+        writer.before_commit = _settle
 
     # -- runs and loading --------------------------------------------------------------------
 
@@ -296,7 +301,7 @@ class PostgresStore(
         done, last, left = 0, 0, which.limit
         while left is None or left > 0:
             size = min(controlling.CANCELLED_AT_ONCE, left or controlling.CANCELLED_AT_ONCE)
-            tasks = await self._reader.read(controlling.pending_ids, which, last, size)
+            tasks = await self._reader.read(controlling.droppable_ids, which, last, size)
             if not tasks:
                 break
             done += await self._writer.write(controlling.cancel, tasks)

@@ -9,7 +9,7 @@ from typing import Final
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.failpoints import Point, hit
-from runner.lifecycle import Event, State, after
+from runner.lifecycle import DROPPABLE, Event, State, after
 from runner.store.control import Pause
 from runner.store.listing import Selection
 from runner.store.sqlite.selecting import condition
@@ -110,9 +110,14 @@ def _pause(row: tuple[str | None, int | None, int, int | None, str]) -> Pause:
     )
 
 
-def pending_ids(db: sqlite3.Connection, which: Selection, after_id: int, limit: int) -> list[int]:
-    """Up to *limit* pending tasks of *which* above an id, ascending."""
-    sql, values = condition(replace(which, states=frozenset({State.PENDING})))
+def droppable_ids(db: sqlite3.Connection, which: Selection, after_id: int, limit: int) -> list[int]:
+    """Up to *limit* tasks of *which* above an id, ascending, that can be dropped.
+
+    Only pending ones if *which* names states or a number: those are of what is queued.
+    """
+    queued_only = which.states is not None or which.limit is not None
+    states = frozenset({State.PENDING}) if queued_only else DROPPABLE
+    sql, values = condition(replace(which, states=states))
     rows = db.execute(
         f"SELECT t.id FROM tasks t WHERE {sql} AND t.id > :after ORDER BY t.id LIMIT :limit",
         values | {"after": after_id, "limit": limit},
@@ -121,7 +126,35 @@ def pending_ids(db: sqlite3.Connection, which: Selection, after_id: int, limit: 
 
 
 def cancel(db: sqlite3.Connection, tasks: list[int]) -> int:
-    """Drop those of *tasks* that are pending still; returns how many."""
+    """Drop *tasks*: those that are pending still, at once; returns how many.
+
+    Those that are out stay so, and are marked: ``settle`` drops them should they come back.
+    """
+    db.execute(
+        """
+        INSERT OR IGNORE INTO dropped (task_id)
+        SELECT t.id FROM json_each(:tasks) e CROSS JOIN tasks t ON t.id = e.value
+         WHERE t.state IN ('posting', 'unknown', 'posted', 'quarantined')
+        """,
+        {"tasks": json.dumps(tasks)},
+    )
+    cancelled = _drop(db, tasks)
+    hit(Point.CANCEL_INSIDE)
+    return cancelled
+
+
+def settle(db: sqlite3.Connection) -> None:
+    """Drop what a person had dropped while it was out, and this transaction would have posted anew.
+
+    One look into an empty index where there is nothing.
+    """
+    stirred = db.execute("SELECT task_id FROM dropped WHERE stirred = 1").fetchall()
+    if stirred:
+        _drop(db, [task for (task,) in stirred])
+        db.execute("DELETE FROM dropped WHERE stirred = 1")
+
+
+def _drop(db: sqlite3.Connection, tasks: list[int]) -> int:
     scope = {"tasks": json.dumps(tasks), "cancelled": after(State.PENDING, Event.CANCELLED)}
     pending = """
         SELECT t.id FROM json_each(:tasks) e CROSS JOIN tasks t ON t.id = e.value
@@ -137,12 +170,10 @@ def cancel(db: sqlite3.Connection, tasks: list[int]) -> int:
         scope,
     )
     db.execute(f"DELETE FROM changes WHERE task_id IN ({pending})", scope)
-    cancelled = db.execute(
+    return db.execute(
         f"""
         UPDATE tasks SET state = :cancelled, due_at = NULL, changed = 0
          WHERE state = 'pending' AND id IN ({pending})
         """,
         scope,
     ).rowcount
-    hit(Point.CANCEL_INSIDE)
-    return cancelled

@@ -91,9 +91,10 @@ class SqliteStore(
         self._writer = writer
         self._reader = reader
         self._clock = clock or SystemClock()
-        writer.before_commit = self._settle_follow_ups
+        writer.before_commit = self._settle
 
-    def _settle_follow_ups(self, db: sqlite3.Connection) -> None:
+    def _settle(self, db: sqlite3.Connection) -> None:
+        controlling.settle(db)
         follow_ups.settle(db, now=self._clock.now())
 
     # -- runs and loading --------------------------------------------------------------------
@@ -301,7 +302,7 @@ class SqliteStore(
         done, last, left = 0, 0, which.limit
         while left is None or left > 0:
             size = min(controlling.CANCELLED_AT_ONCE, left or controlling.CANCELLED_AT_ONCE)
-            tasks = await self._reader.read(controlling.pending_ids, which, last, size)
+            tasks = await self._reader.read(controlling.droppable_ids, which, last, size)
             if not tasks:
                 break
             done += await self._writer.write(controlling.cancel, tasks)
