@@ -48,11 +48,17 @@ def _at(simulator: str | None) -> str:
 
 
 async def needed_gateways(
-    store: TaskStore, runs: Iterable[int], *, late_answers: bool, clock: Clock
+    store: TaskStore,
+    runs: Iterable[int],
+    *,
+    late_answers: bool,
+    retries: Iterable[int] = (),
+    clock: Clock,
 ) -> set[Gateway]:
     """Whom a start of *runs* has to call: for what is pending, and for what DataForSEO still has.
 
-    *late_answers*: other runs wait for some there.
+    *late_answers*: other runs wait for some there. *retries*: other runs whose failures are asked
+    again.
     """
     needed = {Gateway.DATAFORSEO} if late_answers else set()
     for run in runs:
@@ -60,6 +66,9 @@ async def needed_gateways(
         if states[State.POSTED] or states[State.UNKNOWN]:
             needed.add(Gateway.DATAFORSEO)
         needed |= {each.gateway for each in await store.waiting_to_post(run, now=clock.now())}
+    for run in retries:
+        waiting = await store.waiting_to_post(run, now=clock.now(), retries=True)
+        needed |= {each.gateway for each in waiting}
     return needed or {Gateway.DATAFORSEO}
 
 

@@ -9,6 +9,7 @@ from runner.app.ending import exit_of, incidents_note, quarantine_note
 from runner.app.engines import Engines, running_engines
 from runner.app.exporting import check_export, export_job_run
 from runner.app.gateways import needed_gateways
+from runner.app.left_over import heard, left_over
 from runner.app.loading import check_inputs, queue
 from runner.app.models import check_models
 from runner.app.opening import OwnStore, own_store
@@ -218,19 +219,26 @@ async def _go_on(
     store = own.store
     before = []
     late_answers = can_move = False
+    retries: list[Posting] = []
     for part in parts:
         others = [run for run in await store.runs(job=part.run.job) if run.id != part.run.id]
         before.append(_Before(part, [await store.status(run.id) for run in others]))
         late_answers |= any(
             other.states[State.POSTED] or other.states[State.UNKNOWN] for other in before[-1].others
         )
+        # What is out may fail yet, and be asked again in this start.
+        retries += [
+            Posting(run=other.run, ceiling=ceiling_of(part.job), retries_only=True)
+            for other in before[-1].others
+            if _is_out(other) or await _to_retry(store, other)
+        ]
         status = await store.status(part.run.id)
         can_move |= _can_move(status)
         # What was paid twice is asked for, too, even if nothing else is left to do.
         late_answers |= bool(await store.extras_due(1, now=start.clock.now()))
         start.reporter.begun(part.run, part.load, status)
-    if start.stop.exit is None and (can_move or late_answers):
-        await _work(start, own, parts, late_answers=late_answers)
+    if start.stop.exit is None and (can_move or late_answers or retries):
+        await _work(start, own, parts, retries, late_answers=late_answers)
     return [await _summary(start, store, each, began) for each in before]
 
 
@@ -238,9 +246,17 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
     part = before.part
     status = await store.status(part.run.id)
     after = [await store.status(other.run.id) for other in before.others]
+    left = await left_over(
+        store,
+        after,
+        runs=[part.run, *(other.run for other in after)],
+        now_in=part.job.run_key(start.clock.now()),
+    )
     changed = [
         new for old, new in zip(before.others, after, strict=True) if old.states != new.states
     ]
+    retried = [other for other in after if await _to_retry(store, other)]
+    told = [other for other in after if other in changed or other in retried]
     files = []
     if part.options.export:
         for touched in (status, *changed):
@@ -250,12 +266,17 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
             start.reporter.note(note)
     limit = part.options.limit
     reason = start.engines.reason(status, limit=limit) if start.engines else None
+    if reason is None and start.engines:
+        # What keeps an earlier run's failures from being asked again does so every night.
+        reasons = (start.engines.reason(other) for other in retried)
+        reason = next((each for each in reasons if each is not None), None)
+    code = exit_of((status, *told), part.options, reason=reason, stop=start.stop)
     return RunSummary(
         status=status,
-        others=tuple(changed),
-        left_over=sum(other.states[State.PENDING] for other in after),
+        others=tuple(told),
+        left_over=left,
         load=part.load,
-        exit=exit_of((status, *changed), part.options, reason=reason, stop=start.stop),
+        exit=heard(code, left),
         reason=reason,
         retried=part.retried,
         files=tuple(files),
@@ -266,14 +287,32 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
 
 def _can_move(status: RunStatus) -> bool:
     """Whether the API is needed: tasks that are changed or held wait for a person."""
+    return _is_out(status) or status.states[State.PENDING] > status.held
+
+
+def _is_out(status: RunStatus) -> bool:
     # Another worker may be posting them just now.
-    waits = sum(status.states[each] for each in (State.POSTING, State.POSTED, State.UNKNOWN))
-    return waits > 0 or status.states[State.PENDING] > status.held
+    return any(status.states[each] for each in (State.POSTING, State.POSTED, State.UNKNOWN))
 
 
-async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answers: bool) -> None:
+async def _to_retry(store: AnyStore, status: RunStatus) -> bool:
+    return status.states[State.PENDING] > status.held and await store.to_retry(status.run.id) > 0
+
+
+async def _work(
+    start: Start,
+    own: OwnStore,
+    parts: Sequence[Part],
+    retries: Sequence[Posting],
+    *,
+    late_answers: bool,
+) -> None:
     needs = await needed_gateways(
-        own.store, [part.run.id for part in parts], late_answers=late_answers, clock=start.clock
+        own.store,
+        [part.run.id for part in parts],
+        late_answers=late_answers,
+        retries=[posting.run.id for posting in retries],
+        clock=start.clock,
     )
     listening = parts[0].options.listen is not None
     async with running_engines(
@@ -282,7 +321,7 @@ async def _work(start: Start, own: OwnStore, parts: Sequence[Part], *, late_answ
         start.engines = engines
         await supervise(
             engines,
-            [Posting(run=part.run, ceiling=ceiling_of(part.job)) for part in parts],
+            [*(Posting(run=part.run, ceiling=ceiling_of(part.job)) for part in parts), *retries],
             parts[0].options,
             reporter=start.reporter,
             stop=start.stop,

@@ -42,6 +42,8 @@ async def supervise(
 ) -> None:
     """Post and collect until this start is over. *late_answers*: earlier runs wait for some.
 
+    What *postings* only retry belongs to earlier runs: it is posted, and not waited for.
+
     Raises:
         StoreBroken: as ``run_stages``.
     """
@@ -67,7 +69,8 @@ async def _until_over(
     late_answers: bool,
 ) -> None:
     started = engines.clock.monotonic()
-    runs = [posting.run.id for posting in postings]
+    runs = [posting.run.id for posting in postings if not posting.retries_only]
+    earlier = [posting.run.id for posting in postings if posting.retries_only]
     others = Others(engines)
     while not engines.over:
         elapsed_s = engines.clock.monotonic() - started
@@ -80,6 +83,7 @@ async def _until_over(
             for status in statuses:
                 reporter.progress(progress_of(engines, status, elapsed_s))
             over = not busy and await _all_over(engines, statuses, options, late_answers)
+            over = over and await _none_to_retry(engines, earlier, options)
             # Both looks must be of one moment: nothing has moved from the one to the other.
             if over and await look(engines, runs) == statuses:
                 return
@@ -115,10 +119,14 @@ async def look(engines: Engines, runs: Sequence[int]) -> list[RunStatus] | None:
 
 
 async def look_ahead(
-    engines: Sequence[Engine], runs: Sequence[int], roles: Collection[str] = ALL_ROLES
+    engines: Sequence[Engine],
+    runs: Sequence[int],
+    roles: Collection[str] = ALL_ROLES,
+    *,
+    retries: bool = False,
 ) -> dict[int, list[datetime]] | None:
     """By run: when pending tasks are due, those that one of *engines* can send for now, and that
-    somebody with one of *roles* does; None as ``look``.
+    somebody with one of *roles* does; None as ``look``. *retries*: only those that failed before.
 
     No room for more money lasts until answers come in.
     """
@@ -127,7 +135,7 @@ async def look_ahead(
         for engine in engines:
             for run in runs:
                 waiting = await engine.store.waiting_to_post(
-                    run, now=engine.clock.now(), account=engine.account
+                    run, now=engine.clock.now(), account=engine.account, retries=retries
                 )
                 found[run] += [
                     at
@@ -160,6 +168,17 @@ async def _all_over(
         if options.wait_s != 0 or not _gone_through(engines, status, due[run]):
             return False
     return True
+
+
+async def _none_to_retry(engines: Engines, runs: Sequence[int], options: RunOptions) -> bool:
+    """Whether no failure of earlier *runs* can be asked again any more in this start."""
+    at_once = options.wait_s == 0
+    able = engines.able if at_once else engines.working
+    waiting = await look_ahead(able, runs, retries=True)
+    if waiting is None:
+        return False
+    now = engines.clock.now()
+    return not any(at <= now or not at_once for due in waiting.values() for at in due)
 
 
 async def _nothing_left(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import anyio
 
+from runner.app.left_over import LeftOver
 from runner.errors import Exit, Problem, RunnerError
 from runner.lifecycle import State
 from runner.pipeline.loader import LoadReport
@@ -106,8 +107,8 @@ class RunSummary:
     """Of the run that the start belongs to."""
     others: tuple[RunStatus, ...]
     """Other runs of the job that changed in this start (late answers)."""
-    left_over: int
-    """Pending tasks of other runs of the job, which this start does not post."""
+    left_over: tuple[LeftOver, ...]
+    """Pending tasks of other runs of the job, which no start posts unless it is told to."""
     load: LoadReport | None
     exit: Exit
     reason: RunnerError | None

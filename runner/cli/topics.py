@@ -194,6 +194,11 @@ silent unless somebody is needed: `runner help exit-codes`. Code 3 is a quiet on
 take up to 72 hours, and the next start collects them. They are kept for 30 days; warnings begin
 after 20.
 
+With a key a night's questions are that night's. What it could not post, the API being away or the
+machine off, no later night asks by itself: each start ends with 1 and names the run, how many tasks
+wait in it, and the two commands that ask or drop them, until one of them is used. What the API took
+and failed is asked again by later nights while it has tries left.
+
 --no-input never asks anything, and --yes answers what would have been asked. Limits of the job
 hold all the same.
 

@@ -341,3 +341,5 @@ class Posting:
 
     run: Run
     ceiling: Ceiling
+    retries_only: bool = False
+    """Only tasks that the API has reported a failure of; none that was never asked."""

@@ -72,19 +72,22 @@ class Turns(Generic[T]):
         for posting in tuple(self._postings):
             run = posting.run.id
             if engine.signals.room(run, self._lane):
-                targets = await self._targets(run)
+                targets = await self._targets(posting)
                 if targets:
                     last = self._last_target.get(run, 0)
                     found.append((posting, after_last(targets, last, lambda each: each[0])))
         return after_last(found, self._last_run, lambda each: each[0].run.id)
 
-    async def _targets(self, run: int) -> list[tuple[int, Endpoint]]:
-        engine, now = self._engine, self._engine.clock.now()
-        if self._lane is None:
-            return await engine.store.targets_to_post(run, now=now, account=engine.account)
-        account = engine.live[self._lane].account
-        live = await engine.store.targets_to_post(run, now=now, method=Method.LIVE, account=account)
-        return [each for each in live if each[1].gateway is self._lane]
+    async def _targets(self, posting: Posting) -> list[tuple[int, Endpoint]]:
+        engine, lane = self._engine, self._lane
+        found = await engine.store.targets_to_post(
+            posting.run.id,
+            now=engine.clock.now(),
+            method=Method.STANDARD if lane is None else Method.LIVE,
+            account=engine.account if lane is None else engine.live[lane].account,
+            retries=posting.retries_only,
+        )
+        return [each for each in found if lane is None or each[1].gateway is lane]
 
     async def first_affordable(self, due: Due, intend: Intend[T]) -> T | None:
         """The intent for the first of *due* that its run's limits leave room for."""

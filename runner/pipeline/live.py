@@ -205,6 +205,7 @@ class LiveLane:
                 patience=patience(gateway.timeout),
                 ceiling=self._ceiling(posting),
                 api_time=engine.api_now(),
+                retries=posting.retries_only,
                 seal=seal,
             )
             begun = not isinstance(batch, Idle)

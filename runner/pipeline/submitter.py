@@ -215,6 +215,7 @@ class Poster:
                 ceiling=engine.ceiling(posting),
                 api_time=engine.api_now(),
                 postback=deliver_to is not None,
+                retries=posting.retries_only,
                 seal=seal,
             )
             begun = 0 if isinstance(batch, Idle) else len(batch.attempts)

@@ -116,20 +116,26 @@ class TaskStore(
         now: datetime,
         method: Method = Method.STANDARD,
         account: int | None = None,
+        retries: bool = False,
     ) -> list[tuple[int, Endpoint]]:
         """Targets of the run asked by *method*, with a pending task due at *now*.
 
-        *account*: only those that may be asked with it.
+        *account*: only those that may be asked with it. *retries*: only tasks that the API has
+        reported a failure of before.
         """
 
     async def waiting_to_post(
-        self, run: int, *, now: datetime, account: int | None = None
+        self, run: int, *, now: datetime, account: int | None = None, retries: bool = False
     ) -> Mapping[Endpoint, datetime]:
         """The endpoints that pending tasks of the run wait for, and when the next of each is due.
 
         None while the run is paused or being loaded; tasks that wait for a person or for another
-        task are left out, and with *account* those that are not to be posted with it.
+        task are left out, and with *account* those that are not to be posted with it. *retries* as
+        ``targets_to_post``.
         """
+
+    async def to_retry(self, run: int) -> int:
+        """How many pending tasks of the run the API has reported a failure of before."""
 
     async def begin_batch(
         self,
@@ -144,6 +150,7 @@ class TaskStore(
         ceiling: Ceiling,
         api_time: datetime | None = None,
         postback: bool = False,
+        retries: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         """Write the intent to post up to *limit* due tasks of one target with *account*; none of
@@ -152,7 +159,8 @@ class TaskStore(
         Durable when it returns: a batch row, an attempt with its tag for each task, the tasks in
         ``posting``, the money reserved. Only then may the request leave. *seal* makes the body and
         returns its SHA-256 in hex; the deadline is *now* + *patience*; *api_time*: newest Date.
-        *postback*: the API is asked to deliver the answers by itself.
+        *postback*: the API is asked to deliver the answers by itself. *retries* as
+        ``targets_to_post``.
         """
 
     async def settle_batch(

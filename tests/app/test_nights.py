@@ -7,6 +7,7 @@ from pathlib import Path
 from runner.app import RunOptions
 from runner.errors import Exit
 from runner.lifecycle import State
+from runner.simulator.calls import CallKind
 from runner.simulator.faults import Fault
 from runner.simulator.latency import Latency, Shape
 from tests.app.place import AN_HOUR, Place, placed, states
@@ -72,12 +73,63 @@ async def test_what_the_first_night_did_not_post_is_shown_and_left(tmp_path: Pat
         place.clock.advance(DAY)
         write_prompts(place.folder / "q.csv", 1)
         second = await place.start(place.job(run=TONIGHT), WAIT)
-        assert (second.exit, second.left_over) == (Exit.DONE, left)
+        # Nobody hears of a start that ends with 0, 3 or 75.
+        assert second.exit is Exit.SOME_FAILED
+        assert [each.tasks for each in second.left_over] == [left]
         posted = len(place.created())
         key = first.status.run.key
         third = await place.start(place.job(run=TONIGHT), RunOptions(wait_s=3600, key=key))
         assert third.status.run.id == first.status.run.id
         assert len(place.created()) == posted + left
+        assert (third.exit, third.left_over) == (Exit.DONE, ())
+
+
+async def test_a_failure_with_tries_left_is_asked_again_by_a_later_night(tmp_path: Path) -> None:
+    """Its retries are its own run's life: nobody else would ever make them."""
+    async with placed(tmp_path, latency=A_WHILE) as place:
+        job = place.job(4, run=TONIGHT)
+        place.strike(Fault.TASK_FAILS, times=3)
+        first = await place.start(job, LEAVE)
+        assert states(first) == {State.POSTED: 4}
+        place.clock.advance(DAY)
+        second = await place.start(job, WAIT)
+        (late,) = second.others
+        assert late.states[State.COMPLETED] >= 1
+        assert late.states[State.PENDING] == 0
+        assert second.left_over == ()
+        place.clock.advance(DAY)
+        third = await place.start(job, WAIT)
+        assert place.sql("SELECT DISTINCT state FROM tasks") == [("completed",)]
+        assert third.exit is Exit.DONE
+
+
+async def test_only_the_failures_of_an_earlier_night_are_asked_again(tmp_path: Path) -> None:
+    """What was never posted beside them is a person's decision, and said."""
+    async with placed(tmp_path, latency=A_WHILE) as place:
+        place.strike(Fault.TASK_FAILS, times=1)
+        first = await place.start(place.job(3, run=TONIGHT, limits="budget_usd = 0.011"), LEAVE)
+        assert states(first) == {State.POSTED: 1, State.PENDING: 2}
+        place.clock.advance(DAY)
+        write_prompts(place.folder / "q.csv", 1)
+        second = await place.start(place.job(run=TONIGHT), WAIT)
+        assert second.exit is Exit.SOME_FAILED
+        assert [each.tasks for each in second.left_over] == [2]
+        assert len(place.created()) == 3
+
+
+async def test_a_night_without_the_api_is_named_by_the_next_one(tmp_path: Path) -> None:
+    """The first ends with 3 or 75, which mail nobody; the next ones must not be as silent."""
+    async with placed(tmp_path, latency=A_WHILE) as place:
+        place.strike(Fault.HTTP_500_BEFORE, CallKind.USER_DATA, times=100_000)
+        job = place.job(3, run=TONIGHT)
+        first = await place.start(job, RunOptions(wait_s=30))
+        assert (first.exit, first.left_over) == (Exit.NOT_FINISHED, ())
+        place.account.faults.disarm()
+        place.clock.advance(DAY)
+        second = await place.start(job, WAIT)
+        assert states(second) == {State.COMPLETED: 3}
+        assert [each.run.name for each in second.left_over] == [first.status.run.name]
+        assert second.exit is Exit.SOME_FAILED
 
 
 async def test_a_night_belongs_to_the_day_on_which_it_began(tmp_path: Path) -> None:

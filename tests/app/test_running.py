@@ -221,7 +221,7 @@ async def test_pending_tasks_of_an_earlier_run_are_shown_and_not_posted(place: P
     place.clock.advance(24 * HOUR)
     place.strike(Fault.PAYMENT_REQUIRED)
     second = await place.start(place.job(run='key = "{{date}}"'))
-    assert second.left_over == 1
+    assert [(each.run.id, each.tasks) for each in second.left_over] == [(first.status.run.id, 1)]
     posts = place.posts()
     third = await place.start(
         place.job(run='key = "{{date}}"'),

@@ -13,6 +13,7 @@ import pytest
 
 from runner import app
 from runner.app import Progress, Reporter, RunOptions, RunSummary, StopSwitch
+from runner.app.left_over import LeftOver
 from runner.cli import entry
 from runner.errors import Exit, Problem, RunnerError
 from runner.jobfile import Job
@@ -163,7 +164,7 @@ class FakeApp:
     problems: Iterable[Problem] = ()
     progress: Iterable[Progress] = ()
     others: tuple[RunStatus, ...] = ()
-    left_over: int = 0
+    left_over: tuple[LeftOver, ...] = ()
     retried: int = 0
     files: tuple[Path, ...] = ()
     during: Callable[[StopSwitch], None] | None = None

@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from runner.app import Failures, RunOptions, dry, planning
+from runner.app.left_over import LeftOver
 from runner.errors import Exit, MoneyStopped, Problem
 from runner.store.values import Decision
 from tests.cli.calling import (
@@ -110,11 +111,55 @@ def test_the_summary_of_a_failed_run_is_an_error_line(folder: Path, fake: FakeAp
 def test_earlier_runs_that_changed_are_told_before_the_summary(folder: Path, fake: FakeApp) -> None:
     """Yesterday's late answers count and are shown."""
     fake.others = (status_of(run=replace(RUN, id=41, key="yesterday"), completed=9),)
-    fake.left_over = 4
-    lines = (ended := call("run", "prompts")).out.splitlines()
+    lines = call("run", "prompts").out.splitlines()
     assert [line.split()[2] for line in lines] == ["run.collected", "run.end"]
     assert "run=prompts@yesterday number=r41 done=9" in lines[0]
-    assert "4 tasks of earlier runs of prompts are left over" in ended.err
+
+
+def left_in(number: int, key: str, tasks: int, *, source: str = "/jobs/prompts.toml") -> LeftOver:
+    run = replace(RUN, id=number, key=key, source=source)
+    return LeftOver(run=run, tasks=tasks, newest=True)
+
+
+def test_what_nobody_will_ask_any_more_is_an_error_even_when_quiet(
+    folder: Path, fake: FakeApp
+) -> None:
+    """A night that ended with 75 mailed nobody, and the next ones would be silent for ever."""
+    fake.left_over, fake.exit = (left_in(40, "2026-11-20", 4),), Exit.SOME_FAILED
+    ended = call("-q", "run", "prompts", "--store", "other.db")
+    assert ended.code is Exit.SOME_FAILED
+    assert ended.err.splitlines() == [
+        "error: 4 tasks of an earlier run of prompts left over: no later start posts what was not "
+        "posted in its own run",
+        "  prompts@2026-11-20 (r40): 4",
+        "  go on with: runner run /jobs/prompts.toml --run 2026-11-20 --store other.db   "
+        "(prompts@2026-11-20 (r40): asks them)",
+        "  runner cancel r40 --store other.db   (drops them)",
+    ]
+    document = call("run", "prompts", "--json").events[-1]
+    assert document["left_over"] == 4
+    assert document["left_over_runs"] == [
+        {
+            "run": "prompts@2026-11-20",
+            "number": "r40",
+            "tasks": 4,
+            "ask": "runner run /jobs/prompts.toml --run 2026-11-20",
+            "drop": "runner cancel r40",
+        }
+    ]
+
+
+def test_many_nights_that_are_left_over_are_counted_and_the_first_ones_named(
+    folder: Path, fake: FakeApp
+) -> None:
+    """A month without the API is not a page of commands."""
+    fake.left_over = tuple(left_in(n, f"2026-10-{n:02}", 2, source="") for n in range(1, 31))
+    ended = call("run", "prompts")
+    assert "60 tasks of 30 earlier runs of prompts left over" in ended.err
+    assert "runner submit r1 " in ended.err
+    assert "runner cancel r5 " in ended.err
+    assert "runner cancel r6 " not in ended.err
+    assert "runner status prompts   (25 more)" in ended.err
 
 
 def test_a_person_reads_a_sentence_that_is_last_too(folder: Path, fake: FakeApp) -> None:

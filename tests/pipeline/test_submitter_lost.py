@@ -3,8 +3,9 @@
 import asyncio
 import socket
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,12 +195,10 @@ async def test_a_failure_with_one_batch_does_not_cut_off_another(scene: Scene) -
     scene.strike(Fault.SLOW, seconds=0.3)
 
     class Clumsy(FullDisk):
-        async def targets_to_post(
-            self, run: int, *, now: datetime, account: int | None = None
-        ) -> list[tuple[int, Endpoint]]:
+        async def targets_to_post(self, run: int, **asked: Any) -> list[tuple[int, Endpoint]]:
             if scene.created():
                 raise LookupError("a bug of ours")
-            return await scene.store.targets_to_post(run, now=now, account=account)
+            return await scene.store.targets_to_post(run, **asked)
 
     poster = scene.on(Clumsy(scene.store))
     await scene.engine.guarded(poster.work)

@@ -207,11 +207,17 @@ class Scene:
         )
 
     async def intend(
-        self, limit: int = 100, *, target: int | None = None, ceiling: Ceiling | None = None
+        self,
+        limit: int = 100,
+        *,
+        target: int | None = None,
+        ceiling: Ceiling | None = None,
+        retries: bool = False,
     ) -> Batch | Idle:
         """Write an intent for the first target that has something due, or for *target*."""
         if target is None:
-            due = await self.store.targets_to_post(self.run.id, now=self.clock.now())
+            now = self.clock.now()
+            due = await self.store.targets_to_post(self.run.id, now=now, retries=retries)
             if not due:
                 return Idle.NOTHING_DUE
             target = due[0][0]
@@ -225,6 +231,7 @@ class Scene:
             patience=MINUTE,
             ceiling=ceiling or Ceiling(),
             api_time=self.api_time,
+            retries=retries,
             seal=seal,
         )
 

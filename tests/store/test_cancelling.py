@@ -1,17 +1,20 @@
 """Dropping what was not sent: all of it, none of the rest, whatever the engine does meanwhile."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
 from runner.lifecycle import Event, State, after
+from runner.rows import Attempt
 from runner.store.control import Control
 from runner.store.listing import Selection
 from runner.store.postgres import controlling as on_postgres
 from runner.store.protocol import TaskStore
 from runner.store.sqlite import controlling as on_sqlite
 from runner.store.values import Decision, Idle, RetryFilter
-from runner.task import RemoteId
+from runner.task import Outcome, RemoteId
 from tests.store.steps import (
     CLAUDE,
     GEMINI,
@@ -27,6 +30,8 @@ from tests.store.steps import (
     row,
 )
 from tests.support.clock import ManualClock
+
+HOW: Final[dict[str, Callable[[Attempt], Outcome]]] = {"absent": lost, "not taken": not_taken}
 
 
 def of(scene: Scene) -> Selection:
@@ -166,7 +171,7 @@ async def test_what_is_out_when_it_is_cancelled_is_not_posted_anew(scene: Scene,
     batch = await scene.batch(1)
     now = scene.clock.now()
     assert await scene.store.cancel(of(scene)) == 1
-    await scene.settle(batch, {"absent": lost, "not taken": not_taken}.get(how, accepted))
+    await scene.settle(batch, HOW.get(how, accepted))
     if how == "absent":
         (attempt,) = batch.attempts
         assert await scene.store.prove_absent([(attempt.task, attempt.number)], now=now) == 1
@@ -217,14 +222,16 @@ async def test_a_quarantined_task_that_is_cancelled_is_not_posted_anew_either(
     assert await scene.states() == {State.CANCELLED: 1}
 
 
-@pytest.mark.parametrize("queued", [{"limit": 5}, {"states": frozenset({State.PENDING})}])
+@pytest.mark.parametrize(
+    "queued", [Selection(limit=5), Selection(states=frozenset({State.PENDING}))]
+)
 async def test_who_means_what_is_queued_leaves_what_is_out_alone(
-    scene: Scene, queued: dict[str, object]
+    scene: Scene, queued: Selection
 ) -> None:
     """A number of tasks, or a state, is of those that wait."""
     await scene.load(numbered(1))
     batch = await scene.batch()
-    which = Selection(runs=frozenset({scene.run.id}), **queued)  # type: ignore[arg-type]
+    which = replace(queued, runs=frozenset({scene.run.id}))
     assert await scene.store.cancel(which) == 0
     await scene.settle(batch, not_taken)
     assert await scene.states() == {State.PENDING: 1}

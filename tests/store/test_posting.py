@@ -27,6 +27,7 @@ from tests.store.steps import (
     accepted,
     answered,
     begin,
+    failed,
     lost,
     not_taken,
     numbered,
@@ -408,3 +409,25 @@ async def test_a_task_whose_request_is_gone_stops_the_batch_before_anything_is_m
             await scene.post()
         assert await scene.states() == {State.PENDING: 3}
     assert place.read("SELECT count(*) FROM batches") == [(0,)]
+
+
+async def test_only_what_the_api_has_failed_is_posted_when_retries_are_asked_for(
+    scene: Scene,
+) -> None:
+    """An earlier run's failures go on being asked; its other tasks are for a person."""
+    await scene.load(numbered(3))
+    await scene.post(1)
+    now = scene.clock.now()
+    await scene.book(*(failed(each, cost=0, again_at=now) for each in await scene.take()))
+    store, run = scene.store, scene.run.id
+    assert await store.to_retry(run) == 1
+    assert len(await store.targets_to_post(run, now=now, retries=True)) == 1
+    wanted = (await store.targets_to_post(run, now=now))[0][0]
+    batch = await scene.intend(target=wanted, retries=True)
+    assert isinstance(batch, Batch)
+    assert [attempt.number for attempt in batch.attempts] == [2]
+    assert await scene.intend(target=wanted, retries=True) is Idle.NOTHING_DUE
+    assert await store.targets_to_post(run, now=now, retries=True) == []
+    assert await store.waiting_to_post(run, now=now, retries=True) == {}
+    assert await store.to_retry(run) == 0
+    assert len(await store.waiting_to_post(run, now=now)) == 1

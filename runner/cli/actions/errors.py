@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runner.app.left_over import LeftOver, left_over_of_jobs
+from runner.cli.actions.left_over import left_over_document, left_over_notes
 from runner.cli.actions.looking import same_store, store_to_look
 from runner.cli.layout import pairs
 from runner.cli.selecting import pick
@@ -34,10 +36,13 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
         return _rows(session, reference, given)
     if given["limit"] is not None:
         raise WrongInput("--limit goes with --rows", how="runner errors --help")
-    status, groups = run_async(lambda: _read(session, reference, given))
+    status, groups, left = run_async(lambda: _read(session, reference, given))
     run, voice = status.run, session.voice
+    for note in left_over_notes(session, left):
+        voice.note(note)
     if voice.json:
-        voice.document(errors_document(run, groups))
+        document = errors_document(run, groups)
+        voice.document(document | {"left_over": left_over_document(left)})
         return Exit.DONE
     advices = [advise(group, run.name) for group in groups]
     total = sum(group.count for group in groups)
@@ -58,11 +63,13 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
 
 async def _read(
     session: Session, reference: str | None, given: "ErrorsOptions"
-) -> tuple[RunStatus, list[FailureGroup]]:
+) -> tuple[RunStatus, list[FailureGroup], Sequence[LeftOver]]:
     async with store_to_look(session) as store:
         picked = await pick(session, store, reference, given, newest_only=True)
         (run,) = picked.runs
-        return await store.status(run.id), await store.failures(run.id, picked.which)
+        statuses = [await store.status(each.id) for each in await store.runs(job=run.job)]
+        left = await left_over_of_jobs(store, statuses)
+        return await store.status(run.id), await store.failures(run.id, picked.which), left
 
 
 def _rows(session: Session, reference: str | None, given: "ErrorsOptions") -> Exit:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from runner.app.left_over import LeftOver, left_over_of_jobs
 from runner.cli.actions.doubt import tell_doubt
+from runner.cli.actions.left_over import left_over_document, left_over_notes
 from runner.cli.actions.looking import nothing_yet, store_to_look
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, sent, unsuccessful, waiting
@@ -47,7 +49,10 @@ def status(session: Session, reference: str | None, given: "StatusOptions") -> E
         statuses = run_async(lambda: watch(session, look, every_s=every_s))
     else:
         statuses = run_async(lambda: read_statuses(session, reference, given["since"]))
-        tell(session, statuses)
+        left = run_async(lambda: _left_over(session, statuses))
+        tell(session, statuses, left)
+        for note in left_over_notes(session, left):
+            voice.note(note)
     wrong = any(unsuccessful(each) or each.rejected for each in statuses)
     code = Exit.SOME_FAILED if given["strict"] and wrong else Exit.DONE
     if not voice.quiet:
@@ -56,11 +61,17 @@ def status(session: Session, reference: str | None, given: "StatusOptions") -> E
     return code
 
 
-def tell(session: Session, statuses: Sequence[RunStatus]) -> None:
-    """Print *statuses* once."""
+async def _left_over(session: Session, statuses: Sequence[RunStatus]) -> Sequence[LeftOver]:
+    async with store_to_look(session) as store:
+        return await left_over_of_jobs(store, statuses)
+
+
+def tell(session: Session, statuses: Sequence[RunStatus], left: Sequence[LeftOver] = ()) -> None:
+    """Print *statuses* once, with what is *left* over in them."""
     now, voice = session.clock.now(), session.voice
     if voice.json:
-        voice.document(status_document(statuses, now))
+        document = status_document(statuses, now)
+        voice.document(document | {"left_over": left_over_document(left)})
     elif not voice.for_people:
         for each in statuses:
             voice.answer(pairs("status", status_keys(each, now)))

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from runner.app import RunSummary
+from runner.app.left_over import heard
 from runner.cli.actions.controlling import resume_command
+from runner.cli.actions.left_over import left_over_document, left_over_error
 from runner.cli.actions.looking import same_store, to_paste
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, together, unsuccessful, waiting
@@ -39,6 +41,7 @@ def tell(session: Session, summaries: Sequence[RunSummary]) -> Exit:
     """Print how the start ended, the gravest code of its runs last, and return that code."""
     voice, now = session.voice, session.clock.now()
     code = gravest(summary.exit for summary in summaries)
+    code = heard(code, [each for summary in summaries for each in summary.left_over])
     for error, its_code in _reasons(session, summaries):
         voice.error(to_paste(session, error), its_code)
     for summary in summaries:
@@ -64,6 +67,8 @@ def _reasons(
         if reason is not None and reason.what not in said:
             said.add(reason.what)
             yield reason, summary.exit
+        if summary.left_over:
+            yield left_over_error(session, summary.left_over), summary.exit
 
 
 def _tell_run(session: Session, summary: RunSummary, *, event: str) -> None:
@@ -87,7 +92,7 @@ def _tell_all(session: Session, summaries: Sequence[RunSummary], code: Exit, now
         summaries[0],
         status=together([summary.status for summary in summaries]),
         others=tuple(other for summary in summaries for other in summary.others),
-        left_over=sum(summary.left_over for summary in summaries),
+        left_over=tuple(each for summary in summaries for each in summary.left_over),
         load=None,
         exit=code,
         reason=next((each.reason for each in summaries if each.exit is code), None),
@@ -112,6 +117,8 @@ def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
         return None
     if summary.exit is Exit.SOME_FAILED:
         failed = sum(map(unsuccessful, (summary.status, *summary.others)))
+        if summary.left_over and not failed and not summary.status.rejected:
+            return None
         return RunnerError(
             f"{failed:,} of {count(summary.status.tasks, 'task')} failed, and "
             f"{count(summary.status.rejected, 'row')} rejected, in {summary.status.run.name}",
@@ -144,11 +151,6 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
             f"{status.run.name} is {status.paused}; {count(status.states[State.PENDING], 'task')} "
             f"wait for: {resume_command(session, status.paused)}"
         )
-    if summary.left_over:
-        yield (
-            f"{count(summary.left_over, 'task')} of earlier runs of {status.run.job} are left "
-            f"over; post them with: runner run JOB --run KEY{same}"
-        )
     going = summary.exit in {Exit.NOT_FINISHED, Exit.INTERRUPTED, Exit.TERMINATED}
     if going and (still := waiting(status) - unknown - status.held):
         yield f"{count(still, 'task')} wait; the same command goes on with them"
@@ -165,6 +167,8 @@ def end_keys(summary: RunSummary) -> dict[str, object]:
     if summary.retried:
         keys["retried"] = summary.retried
     keys |= {"calls": summary.calls, "duration": f"{int(summary.elapsed_s)}s"}
+    if summary.left_over:
+        keys["left_over"] = sum(each.tasks for each in summary.left_over)
     if summary.files:
         keys["out"] = ",".join(map(relative, summary.files))
     return keys | {"exit": int(summary.exit)}
@@ -204,6 +208,8 @@ def headline(summary: RunSummary) -> str:
     text += f" · cost {short(status.money.charged)}"
     if held(status):
         text += f" · {short(held(status))} held"
+    if left := sum(each.tasks for each in summary.left_over):
+        text += f" · {left:,} left over"
     return text if summary.exit is Exit.DONE else f"{text} · exit {int(summary.exit)}"
 
 
@@ -223,7 +229,8 @@ def result(summary: RunSummary, now: datetime) -> dict[str, object]:
             "duplicates": added.duplicates,
         },
         "retried": summary.retried,
-        "left_over": summary.left_over,
+        "left_over": sum(each.tasks for each in summary.left_over),
+        "left_over_runs": left_over_document(summary.left_over),
         "files": [str(path) for path in summary.files],
         "elapsed_s": round(summary.elapsed_s, 3),
         "calls": summary.calls,

@@ -125,7 +125,7 @@ def note_booking(db: Db, tasks: Sequence[int], *, now: datetime) -> None:
 
 
 def set_apart(
-    db: Db, run: int, target: int, limit: int, *, worker: int, now: datetime
+    db: Db, run: int, target: int, limit: int, *, worker: int, now: datetime, retries: bool = False
 ) -> tuple[bool | None, int]:
     """Which due tasks of *target* may go into the next batch of *worker*, and how many.
 
@@ -150,7 +150,7 @@ def set_apart(
         f"""
         SELECT 1 FROM tasks
          WHERE run_id = %s AND target_id = %s AND state = 'pending' AND changed = 0 AND due_at <= %s
-           AND id NOT IN {apart} LIMIT 1
+           AND id NOT IN {apart} {"AND tries > 0" if retries else ""} LIMIT 1
         """,
         (run, target, to_ms(now)),
     ).fetchone()

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
@@ -37,6 +38,9 @@ from runner.task import (
     identity_digest,
 )
 
+_RETRIES: Final = "AND t.tries > 0"
+"""Only what the API has failed before. Word for word the condition of the index tasks_to_retry."""
+
 
 def targets_to_post(
     db: Db,
@@ -45,6 +49,7 @@ def targets_to_post(
     now: datetime,
     method: Method = Method.STANDARD,
     account: int | None = None,
+    retries: bool = False,
 ) -> list[tuple[int, Endpoint]]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return []
@@ -54,7 +59,8 @@ def targets_to_post(
          WHERE run_id = %(run)s AND endpoint LIKE '%%/' || %(method)s AND {MAY_ASK}
            AND EXISTS (SELECT 1 FROM tasks t
                         WHERE t.run_id = %(run)s AND t.target_id = g.id
-                          AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= %(now)s)
+                          AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= %(now)s
+                          {_RETRIES if retries else ""})
          ORDER BY id
         """,
         {"run": run, "now": to_ms(now), "method": method, "account": account},
@@ -63,7 +69,13 @@ def targets_to_post(
 
 
 def waiting_to_post(
-    db: Db, run: int, *, told: datetime, now: datetime, account: int | None = None
+    db: Db,
+    run: int,
+    *,
+    told: datetime,
+    now: datetime,
+    account: int | None = None,
+    retries: bool = False,
 ) -> dict[Endpoint, datetime]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return {}
@@ -73,7 +85,8 @@ def waiting_to_post(
           FROM (SELECT g.endpoint,
                        (SELECT min(t.due_at) FROM tasks t
                          WHERE t.run_id = %(run)s AND t.target_id = g.id
-                           AND t.state = 'pending' AND t.changed = 0) AS due_at
+                           AND t.state = 'pending' AND t.changed = 0
+                           {_RETRIES if retries else ""}) AS due_at
                   FROM targets g WHERE g.run_id = %(run)s AND {MAY_ASK}) AS waiting
          WHERE due_at IS NOT NULL ORDER BY due_at DESC
         """,
@@ -81,6 +94,18 @@ def waiting_to_post(
     )
     ahead = now - told
     return {Endpoint.parse(endpoint): from_ms(due_at) - ahead for endpoint, due_at in rows}
+
+
+def to_retry(db: Db, run: int) -> int:
+    (count,) = db.execute(
+        f"""
+        SELECT count(*) FROM targets g
+          JOIN tasks t ON t.run_id = g.run_id AND t.target_id = g.id
+         WHERE g.run_id = %s AND t.state = 'pending' AND t.changed = 0 {_RETRIES}
+        """,
+        (run,),
+    ).fetchone()
+    return int(count)
 
 
 def begin_batch(
@@ -96,6 +121,7 @@ def begin_batch(
     ceiling: Ceiling,
     api_time: datetime | None = None,
     postback: bool = False,
+    retries: bool = False,
     seal: Callable[[tuple[Attempt, ...]], str],
     told: datetime,
 ) -> Batch | Idle:
@@ -114,18 +140,19 @@ def begin_batch(
     room = affordable(db, run, endpoint, reserve, limit, ceiling, account=account, now=now)
     if isinstance(room, Idle):
         method = Endpoint.parse(endpoint).method
-        posted = targets_to_post(db, run, now=now, method=method, account=account)
+        posted = targets_to_post(db, run, now=now, method=method, account=account, retries=retries)
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
-    apart, room = set_apart(db, run, target, room, worker=worker, now=now)
+    apart, room = set_apart(db, run, target, room, worker=worker, now=now, retries=retries)
     taken = db.execute(
-        """
+        f"""
         UPDATE tasks
            SET state = %(posting)s, attempt = attempt + 1, account_id = %(account)s, ready = 0,
                polls = 0, postback = %(postback)s
-         WHERE id IN (SELECT id FROM tasks
+         WHERE id IN (SELECT id FROM tasks t
                        WHERE run_id = %(run)s AND target_id = %(target)s
                          AND state = 'pending' AND changed = 0 AND due_at <= %(now)s
+                         {_RETRIES if retries else ""}
                          AND (%(apart)s IS NULL
                               OR %(apart)s = (id IN (SELECT task_id FROM deaths
                                                    WHERE posting >= %(deaths)s)))

@@ -120,7 +120,13 @@ def note_booking(db: sqlite3.Connection, *, now: datetime) -> None:
 
 
 def set_apart(
-    db: sqlite3.Connection, run: int, target: int, limit: int, *, now: datetime
+    db: sqlite3.Connection,
+    run: int,
+    target: int,
+    limit: int,
+    *,
+    now: datetime,
+    retries: bool = False,
 ) -> tuple[bool | None, int]:
     """Which due tasks of *target* may go into the next batch, and how many.
 
@@ -135,7 +141,7 @@ def set_apart(
         f"""
         SELECT 1 FROM tasks
          WHERE run_id = ? AND target_id = ? AND state = 'pending' AND changed = 0 AND due_at <= ?
-           AND id NOT IN {apart} LIMIT 1
+           AND id NOT IN {apart} {"AND tries > 0" if retries else ""} LIMIT 1
         """,
         (run, target, to_ms(now)),
     ).fetchone()

@@ -5,7 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from runner.clock import from_ms, to_ms
 from runner.failpoints import Point, hit
@@ -36,6 +36,9 @@ from runner.task import (
     identity_digest,
 )
 
+_RETRIES: Final = "AND t.tries > 0"
+"""Only what the API has failed before. Word for word the condition of the index tasks_to_retry."""
+
 
 def targets_to_post(
     db: sqlite3.Connection,
@@ -44,6 +47,7 @@ def targets_to_post(
     now: datetime,
     method: Method = Method.STANDARD,
     account: int | None = None,
+    retries: bool = False,
 ) -> list[tuple[int, Endpoint]]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return []
@@ -53,7 +57,8 @@ def targets_to_post(
          WHERE run_id = :run AND endpoint LIKE '%/' || :method AND {MAY_ASK}
            AND EXISTS (SELECT 1 FROM tasks t
                         WHERE t.run_id = :run AND t.target_id = g.id
-                          AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= :now)
+                          AND t.state = 'pending' AND t.changed = 0 AND t.due_at <= :now
+                          {_RETRIES if retries else ""})
          ORDER BY id
         """,
         {"run": run, "now": to_ms(now), "method": method, "account": account},
@@ -62,7 +67,12 @@ def targets_to_post(
 
 
 def waiting_to_post(
-    db: sqlite3.Connection, run: int, *, now: datetime, account: int | None = None
+    db: sqlite3.Connection,
+    run: int,
+    *,
+    now: datetime,
+    account: int | None = None,
+    retries: bool = False,
 ) -> dict[Endpoint, datetime]:
     if pause_of(db, run, now=now) is not None or being_loaded(db, run):
         return {}
@@ -71,13 +81,26 @@ def waiting_to_post(
         SELECT g.endpoint,
                (SELECT min(t.due_at) FROM tasks t
                  WHERE t.run_id = :run AND t.target_id = g.id
-                   AND t.state = 'pending' AND t.changed = 0) AS due_at
+                   AND t.state = 'pending' AND t.changed = 0
+                   {_RETRIES if retries else ""}) AS due_at
           FROM targets g WHERE g.run_id = :run AND due_at IS NOT NULL AND {MAY_ASK}
          ORDER BY due_at DESC
         """,
         {"run": run, "account": account},
     )
     return {Endpoint.parse(endpoint): from_ms(due_at) for endpoint, due_at in rows}
+
+
+def to_retry(db: sqlite3.Connection, run: int) -> int:
+    (count,) = db.execute(
+        f"""
+        SELECT count(*) FROM targets g
+          JOIN tasks t ON t.run_id = g.run_id AND t.target_id = g.id
+         WHERE g.run_id = ? AND t.state = 'pending' AND t.changed = 0 {_RETRIES}
+        """,
+        (run,),
+    ).fetchone()
+    return int(count)
 
 
 def begin_batch(
@@ -93,6 +116,7 @@ def begin_batch(
     ceiling: Ceiling,
     api_time: datetime | None = None,
     postback: bool = False,
+    retries: bool = False,
     seal: Callable[[tuple[Attempt, ...]], str],
     sealed: Callable[[sqlite3.Connection, Batch], None] = lambda _db, _batch: None,
 ) -> Batch | Idle:
@@ -109,10 +133,10 @@ def begin_batch(
     room = affordable(db, run, endpoint, reserve, limit, ceiling, account=account, now=now)
     if isinstance(room, Idle):
         method = Endpoint.parse(endpoint).method
-        posted = targets_to_post(db, run, now=now, method=method, account=account)
+        posted = targets_to_post(db, run, now=now, method=method, account=account, retries=retries)
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
-    apart, room = set_apart(db, run, target, room, now=now)
+    apart, room = set_apart(db, run, target, room, now=now, retries=retries)
     wanted = {
         "run": run,
         "target": target,
@@ -124,10 +148,11 @@ def begin_batch(
     taken = select_many(
         db,
         "id",
-        """
-        FROM (SELECT id FROM tasks
+        f"""
+        FROM (SELECT id FROM tasks t
                WHERE run_id = :run AND target_id = :target
                  AND state = 'pending' AND changed = 0 AND due_at <= :now
+                 {_RETRIES if retries else ""}
                  AND (:apart IS NULL
                       OR :apart = (id IN (SELECT task_id FROM deaths WHERE posting >= :deaths)))
                ORDER BY due_at, id LIMIT :limit)

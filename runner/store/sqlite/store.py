@@ -158,15 +158,21 @@ class SqliteStore(
         now: datetime,
         method: Method = Method.STANDARD,
         account: int | None = None,
+        retries: bool = False,
     ) -> list[tuple[int, Endpoint]]:
         return await self._reader.read(
-            posting.targets_to_post, run, now=now, method=method, account=account
+            posting.targets_to_post, run, now=now, method=method, account=account, retries=retries
         )
 
     async def waiting_to_post(
-        self, run: int, *, now: datetime, account: int | None = None
+        self, run: int, *, now: datetime, account: int | None = None, retries: bool = False
     ) -> Mapping[Endpoint, datetime]:
-        return await self._reader.read(posting.waiting_to_post, run, now=now, account=account)
+        return await self._reader.read(
+            posting.waiting_to_post, run, now=now, account=account, retries=retries
+        )
+
+    async def to_retry(self, run: int) -> int:
+        return await self._reader.read(posting.to_retry, run)
 
     async def begin_batch(
         self,
@@ -181,6 +187,7 @@ class SqliteStore(
         ceiling: Ceiling,
         api_time: datetime | None = None,
         postback: bool = False,
+        retries: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
         return await self._writer.write(
@@ -196,6 +203,7 @@ class SqliteStore(
             ceiling=ceiling,
             api_time=api_time,
             postback=postback,
+            retries=retries,
             seal=seal,
         )
 
