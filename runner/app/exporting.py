@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import structlog
+
 from runner.app.values import RunOptions
 from runner.jobfile.job import Job
 from runner.reports.export import export_name, export_run
 from runner.reports.files import OutputFile
 from runner.store.protocol import TaskStore
-from runner.store.values import Run
+from runner.store.values import Run, StoreUnwritable
+
+log = structlog.get_logger()
 
 
 def check_export(job: Job, run: Run, options: RunOptions) -> None:
@@ -26,12 +30,14 @@ def check_export(job: Job, run: Run, options: RunOptions) -> None:
 
 
 async def export_job_run(store: TaskStore, job: Job, run: Run, options: RunOptions) -> list[Path]:
-    """Write the run as the job says; returns the files.
+    """Write the run as the job says, and note what the files show; returns them.
 
     Raises:
         WrongInput: a file may not be written there.
         TryLater: the disk is full or failing.
     """
+    # Read before the first line: what comes in meanwhile may be in the files, or not.
+    mark = await store.export_mark(run.id)
     exported = await export_run(
         store,
         run,
@@ -40,4 +46,13 @@ async def export_job_run(store: TaskStore, job: Job, run: Run, options: RunOptio
         raw_cells=options.raw_cells,
         force=options.force,
     )
+    try:
+        await store.note_export(run.id, folder_of(job), mark)
+    except StoreUnwritable as error:
+        log.warning("export.not_noted", run=run.name, error=error.what)
     return [file.path for file in exported]
+
+
+def folder_of(job: Job) -> str:
+    """What the folder of the job's files is called in the store."""
+    return str(job.output_dir.absolute())

@@ -7,7 +7,7 @@ from functools import partial
 
 from runner.app.ending import exit_of, incidents_note, quarantine_note
 from runner.app.engines import Engines, running_engines
-from runner.app.exporting import check_export, export_job_run
+from runner.app.exporting import check_export, export_job_run, folder_of
 from runner.app.gateways import needed_gateways
 from runner.app.left_over import heard, left_over
 from runner.app.loading import check_inputs, queue
@@ -171,10 +171,13 @@ async def retry_run(
 
 
 async def _agree(store: AnyStore, part: Part, settings: Settings) -> None:
-    """Keep the limits that this start was given, and have what it may spend agreed to."""
+    """Keep what this start was given and owes, and have what it may spend agreed to."""
     run, options = part.run, part.options
     if (run.given_budget, run.given_hold) != (options.given_budget, options.given_hold):
         await store.remember_limits(run.id, options.given_budget, options.given_hold)
+    if options.export:
+        # From here on its files are owed, whoever collects the answers, and should this one die.
+        await store.note_export(run.id, folder_of(part.job))
     above = part.job.confirm_above_nanousd
     await confirm_spending(store, run, above, options.confirm, settings)
 
@@ -252,8 +255,12 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
         runs=[part.run, *(other.run for other in after)],
         now_in=part.job.run_key(start.clock.now()),
     )
+    ids = [other.run.id for other in after]
+    owed = await store.exports_behind(ids, folder_of(part.job)) if part.options.export else []
     changed = [
-        new for old, new in zip(before.others, after, strict=True) if old.states != new.states
+        new
+        for old, new in zip(before.others, after, strict=True)
+        if old.states != new.states or new.run.id in owed
     ]
     retried = [other for other in after if await _to_retry(store, other)]
     told = [other for other in after if other in changed or other in retried]

@@ -106,7 +106,8 @@ class RunSummary:
     status: RunStatus
     """Of the run that the start belongs to."""
     others: tuple[RunStatus, ...]
-    """Other runs of the job that changed in this start (late answers)."""
+    """Other runs of the job that changed since their last export (late answers), or wait for
+    another try."""
     left_over: tuple[LeftOver, ...]
     """Pending tasks of other runs of the job, which no start posts unless it is told to."""
     load: LoadReport | None

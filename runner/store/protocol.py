@@ -16,6 +16,7 @@ from runner.store.auditing import Auditing
 from runner.store.care import Care
 from runner.store.control import Control
 from runner.store.endings import Ending, LiveEnding, Posted
+from runner.store.exports import Exports
 from runner.store.history import History
 from runner.store.inbox import Inbox
 from runner.store.listing import Listing, Selection
@@ -48,6 +49,7 @@ class TaskStore(
     Resolving,
     Auditing,
     Care,
+    Exports,
     Recovering,
     History,
     Inbox,

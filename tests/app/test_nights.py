@@ -1,6 +1,7 @@
 """One run a night: what the first night left is the second night's to collect, and to say."""
 
 import csv
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,6 +45,37 @@ async def test_the_second_night_collects_and_writes_again_what_came_late(tmp_pat
         assert late.states[State.COMPLETED] == 3
         assert exported(place, late.run.name) == ["completed"] * 3
         assert second.exit is Exit.NOT_FINISHED
+
+
+async def test_answers_that_another_job_has_collected_are_written_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    """They are paid for and stored; the file of their night must not say `posted` for ever."""
+    async with placed(tmp_path, latency=AN_HOUR) as place:
+        job = place.job(3, run=TONIGHT)
+        first = await place.start(job, LEAVE)
+        place.clock.advance(DAY)
+        other = replace(job, name="other")
+        await place.start(other, LEAVE)
+        assert place.sql("SELECT count(*) FROM results") == [(3,)]
+        assert exported(place, first.status.run.name) == ["posted"] * 3
+        second = await place.start(job, LEAVE)
+        assert [each.run.name for each in second.others] == [first.status.run.name]
+        assert exported(place, first.status.run.name) == ["completed"] * 3
+
+
+async def test_a_night_that_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
+    """Its files may have been taken away on purpose."""
+    async with placed(tmp_path, latency=A_WHILE) as place:
+        job = place.job(2, run=TONIGHT)
+        first = await place.start(job, WAIT)
+        for file in first.files:
+            file.unlink()
+        place.clock.advance(DAY)
+        second = await place.start(job, WAIT)
+        assert second.others == ()
+        assert not set(first.files) & set(second.files)
+        assert not any(file.exists() for file in first.files)
 
 
 async def test_late_failures_count_in_the_code_of_the_night_that_hears_of_them(

@@ -34,6 +34,7 @@ from runner.store.postgres.address import Address
 from runner.store.postgres.auditing_verbs import AuditingVerbs
 from runner.store.postgres.care_verbs import CareVerbs
 from runner.store.postgres.connection import Connection, Db, connect, server_time
+from runner.store.postgres.exports import ExportsVerbs
 from runner.store.postgres.history_verbs import HistoryVerbs
 from runner.store.postgres.inbox_verbs import InboxVerbs
 from runner.store.postgres.living_verbs import LivingVerbs
@@ -65,6 +66,7 @@ class PostgresStore(
     ResolvingVerbs,
     AuditingVerbs,
     CareVerbs,
+    ExportsVerbs,
     RecoveringVerbs,
     HistoryVerbs,
     InboxVerbs,

@@ -35,6 +35,7 @@ from runner.store.sqlite.auditing_verbs import AuditingVerbs
 from runner.store.sqlite.care_verbs import CareVerbs
 from runner.store.sqlite.connection import Connection, connect
 from runner.store.sqlite.copying import copy_before_update
+from runner.store.sqlite.exports import ExportsVerbs
 from runner.store.sqlite.history_verbs import HistoryVerbs
 from runner.store.sqlite.inbox_verbs import InboxVerbs
 from runner.store.sqlite.living_verbs import LivingVerbs
@@ -75,6 +76,7 @@ class SqliteStore(
     ResolvingVerbs,
     AuditingVerbs,
     CareVerbs,
+    ExportsVerbs,
     RecoveringVerbs,
     HistoryVerbs,
     InboxVerbs,
