@@ -132,6 +132,11 @@ class Engines:
         stopped = (each for each in self.parts if each.signals.fatal is not None)
         return next((_with_name(e, f) for e in stopped if (f := e.signals.fatal)), None)
 
+    def blocked(self) -> list[str]:
+        """Which accounts of several post nothing for now, and why."""
+        found = ((each.name, each.signals.blocked) for each in self.parts)
+        return [f"account {name} posts nothing: {why.what}" for name, why in found if name and why]
+
     def forget_shortages(self, run: int) -> None:
         """The limits of *run* have changed: there may be room again."""
         for each in self.parts:

@@ -277,6 +277,10 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
         # What keeps an earlier run's failures from being asked again does so every night.
         reasons = (start.engines.reason(other) for other in retried)
         reason = next((each for each in reasons if each is not None), None)
+    if reason is None and start.engines:
+        # The others have taken what was nobody's; the next start may need this one, too.
+        for note in start.engines.blocked():
+            start.reporter.note(note)
     code = exit_of((status, *told), part.options, reason=reason, stop=start.stop)
     return RunSummary(
         status=status,

@@ -261,7 +261,8 @@ def _in_words(path: Path, error: OSError) -> RunnerError:
     if error.errno in _PASSING:
         return TryLater(
             f"{path} was not written: {error.strerror}",
-            why="an earlier export there is as it was, and every answer is in the store",
+            why="an earlier export there is as it was; answers that the store could not save are "
+            "asked for again, free of charge",
             how="make room, then: runner export",
         )
     return WrongInput(

@@ -4,6 +4,7 @@ The kernel frees a lock when the process ends, however it ends; a lock file that
 after a power cut means nothing.
 """
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Final
 from filelock import FileLock, Timeout
 
 from runner.clock import Clock
+from runner.errors import RunnerError, StoreBroken, TryLater
 
 _LOOK_AGAIN_S: Final = 0.5
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class EngineElsewhere(Exception):
@@ -30,6 +33,7 @@ async def engine_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncItera
 
     Raises:
         EngineElsewhere: it was not free in time.
+        StoreBroken, TryLater: there can be no such file.
     """
     async with _held(store, "lock", wait_s, clock, EngineElsewhere):
         yield
@@ -41,6 +45,7 @@ async def loading_lock(store: Path, *, wait_s: float, clock: Clock) -> AsyncIter
 
     Raises:
         LoaderElsewhere: it was not free in time.
+        StoreBroken, TryLater: there can be no such file.
     """
     async with _held(store, "load.lock", wait_s, clock, LoaderElsewhere):
         yield
@@ -61,7 +66,21 @@ async def _held(
             if clock.monotonic() >= give_up:
                 raise elsewhere from None
             await clock.sleep(_LOOK_AGAIN_S)
+        except OSError as error:
+            raise _in_words(Path(lock.lock_file), error) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _in_words(path: Path, error: OSError) -> RunnerError:
+    what = f"the store cannot be locked: {error.strerror}"
+    if error.errno in _FULL:
+        return TryLater(what, where=str(path), how="make room, then start the same command again")
+    return StoreBroken(
+        what,
+        where=str(path),
+        why="who sends from a store keeps a lock file beside it, so that nobody else does",
+        how="see that this folder can be written and nothing else stands there, or --store FILE",
+    )

@@ -143,6 +143,18 @@ async def test_what_is_pinned_to_an_account_without_money_waits(tmp_path: Path) 
         assert len(two.agency.created()) == len(two.brand.created()) == 4
 
 
+async def test_an_account_without_money_is_named_though_the_other_has_taken_all(
+    tmp_path: Path,
+) -> None:
+    """The start is done; the next one may need both."""
+    async with two_accounts(tmp_path, balance=0) as two:
+        summary = await two.start(two.job(4, *[None] * 8))
+        assert (summary.exit, states(summary)) == (Exit.DONE, {State.COMPLETED: 32})
+        assert any(
+            note.startswith("account brand posts nothing") for note in two.agency.reporter.notes
+        )
+
+
 async def test_a_refused_login_stops_its_account_alone(two: Two) -> None:
     """Somebody changed one password; the other account's night is not lost."""
     settings = two.settings(DATAFORSEO_LOGIN_BRAND="wrong@example.org")

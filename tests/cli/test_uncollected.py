@@ -99,3 +99,13 @@ def test_a_lock_that_is_held_ends_quietly_with_75(folder: Path) -> None:
     with FileLock(f"{folder / 'runner.db'}.lock", is_singleton=False):
         ended = call("-q", "run", "prompts", environ=environ)
     assert (ended.code, ended.out, ended.err) == (Exit.TRY_LATER, "", "")
+
+
+@pytest.mark.parametrize("command", ["runs", "status"])
+def test_a_store_that_is_no_file_ends_as_the_command_says(command: str, folder: Path) -> None:
+    """The look at what is uncollected must not end in a traceback of its own."""
+    (folder / "runner.db").mkdir()
+    ended = call(command)
+    assert ended.code is Exit.WRONG_INPUT
+    assert "not a regular file" in ended.err
+    assert "Traceback" not in ended.err

@@ -1,5 +1,6 @@
 """One engine per store: the second is refused at once, and a dead one is in nobody's way."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from runner.clock import SystemClock
+from runner.errors import StoreBroken, TryLater
 from runner.store.lock import EngineElsewhere, engine_lock
 from tests.support.clock import ManualClock
 
@@ -137,3 +140,26 @@ def test_processes_that_make_the_same_store_at_once_all_get_it(tmp_path: Path) -
         for process in started:
             _, said = process.communicate(timeout=60)
             assert process.returncode == 0, said.decode()
+
+
+async def test_a_lock_file_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
+    """A folder in its place, or a file system that was mounted read-only, is no bug of ours."""
+    (tmp_path / "runner.db.lock").mkdir()
+    with pytest.raises(StoreBroken, match="cannot be locked: Is a directory") as told:
+        async with engine_lock(tmp_path / "runner.db", wait_s=0, clock=SystemClock()):
+            pass
+    assert told.value.where == str(tmp_path / "runner.db.lock")
+
+
+async def test_a_full_disk_keeps_the_lock_for_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may be gone by the next start is not for a person."""
+
+    def full(self: FileLock, **_how: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FileLock, "acquire", full)
+    with pytest.raises(TryLater, match="No space left"):
+        async with engine_lock(tmp_path / "runner.db", wait_s=0, clock=SystemClock()):
+            pass

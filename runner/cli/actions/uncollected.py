@@ -12,7 +12,7 @@ from typing import Final
 from runner import windows
 from runner.cli.layout import span
 from runner.cli.session import Session
-from runner.errors import Exit, RunnerError
+from runner.errors import Exit
 from runner.store.values import RunStatus
 from runner.windows import Level
 
@@ -57,8 +57,8 @@ def _in_store(session: Session, now: datetime) -> list[RunStatus]:
         return []
     try:
         return asyncio.run(_longest(session, now))
-    except RunnerError:
-        # What is wrong with the store is for the command itself to say.
+    except Exception:
+        # Whatever is wrong with the store, the command itself has said, and ended by it.
         return []
 
 

@@ -54,7 +54,9 @@ _PASSING: Final = frozenset(
 _BROKEN: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 """Primary result codes of a file that is no database, or no sound one."""
 
-_NO_ENTRY: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
+_NO_ENTRY: Final = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+)
 """Primary result codes under which a store that is being opened will not open later either."""
 
 _UNSYNCED: Final = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
@@ -231,6 +233,8 @@ async def connect(path: Path, *, read_only: bool = False) -> AsyncIterator[Conne
         _create_private(path)
     elif not path.exists():
         raise StoreBroken(f"there is no store {path}", how="name the one you mean with --store")
+    elif not path.is_file():
+        raise _not_to_be_opened(path, "not a regular file")
     db = aiosqlite.connect(
         f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}",
         uri=True,
