@@ -201,7 +201,7 @@ async def test_a_person_who_asks_again_takes_the_cancel_back(scene: Scene) -> No
     await scene.store.cancel(of(scene))
     await scene.book(*(failed(each, cost=0) for each in await scene.take()))
     now = scene.clock.now()
-    assert await scene.store.retry(scene.run.id, RetryFilter(), now=now, dry=False) == 1
+    assert await scene.store.retry(scene.run.id, RetryFilter(), now=now) == 1
     await scene.post()
     await scene.book(*(failed(each, cost=0, again_at=now) for each in await scene.take()))
     assert await scene.states() == {State.PENDING: 1}
