@@ -1,5 +1,6 @@
 """What a start would do: done for real, on a copy of the store that is thrown away."""
 
+from runner.app.identity import check_identity
 from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.values import DryRun, Reporter, RunOptions
@@ -24,6 +25,7 @@ async def dry_run(
     async with rehearsal(job, options, settings=settings, clock=clock) as copy:
         store = copy.store
         run = await plan_run(store, job, options, settings, clock)
+        await check_identity(store, [(job, run, options)], reporter)
         if options.key is None:
             source = await check_input(
                 for_run(job, run),

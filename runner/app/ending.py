@@ -130,10 +130,10 @@ def _limit_reached(
     short_of = signals.short_of(status.run.id) or Idle.BUDGET
     name, run = _NAMES[short_of], status.run
     command = "the same command again"
-    if run.source:
+    if run.job_file:
         key = ["--run", run.key] if run.key else []
         rows = ["--limit", str(limit)] if limit is not None else []
-        command = shlex.join(["runner", "run", run.source, *key, *rows])
+        command = shlex.join(["runner", "run", run.job_file, *key, *rows])
     again = f"then: {command}"
     match short_of:
         case Idle.HOLD:
@@ -145,7 +145,7 @@ def _limit_reached(
         case _:
             enough = f"--budget {_enough(status, pending)}"
             how = f"{command} {enough}   (or raise it in the job file)"
-            if not run.source:
+            if not run.job_file:
                 how = f"{command}, with {enough}"
     why = _WHY.get(short_of, "charged, reserved and at-risk money together would pass it")
     if short_of is Idle.BALANCE and (signals.balance is None or signals.balance.stated is None):

@@ -57,23 +57,23 @@ class Limits:
         return self._of(run)[1]
 
     def _of(self, run: Run) -> "_Known":
-        if not run.source:
+        if not run.job_file:
             given = self._overrides
             ceiling = Ceiling(budget=_nanos(given.budget_usd), hold=_nanos(given.max_hold_usd))
             return ceiling, CONFIRM_ABOVE
         try:
-            changed_at = Path(run.source).stat().st_mtime_ns
+            changed_at = Path(run.job_file).stat().st_mtime_ns
         except OSError as error:
             raise _unknown(run, error.strerror or str(error)) from error
-        known = self._known.get(run.source)
+        known = self._known.get(run.job_file)
         if known is None or known[0] != changed_at:
             known = changed_at, self._read(run)
-            self._known[run.source] = known
+            self._known[run.job_file] = known
         return known[1]
 
     def _read(self, run: Run) -> "_Known":
         try:
-            job = load_job(run.source, workspace=self._workspace, overrides=self._overrides)
+            job = load_job(run.job_file, workspace=self._workspace, overrides=self._overrides)
         except WrongInput as error:
             raise _unknown(run, error.what) from error
         if job.name != run.job:
@@ -83,7 +83,7 @@ class Limits:
         if known is not None and missing:
             raise WrongInput(
                 f"nothing of {run.name} is posted: a target's account is not in [accounts] here",
-                where=run.source,
+                where=run.job_file,
                 why=f"it names {', '.join(sorted(missing))}",
                 how="put it into [accounts] of runner.toml, and start again",
             )
@@ -98,7 +98,7 @@ def _unknown(run: Run, why: str) -> WrongInput:
     key = f" --run {run.key}" if run.key else ""
     return WrongInput(
         f"nothing of {run.name} is posted: its job file does not say the budget any more",
-        where=run.source,
+        where=run.job_file,
         why=why,
         how=f"mend that file, or start it from where it is now: runner run FILE.toml{key}",
     )

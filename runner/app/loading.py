@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+from runner.app.identity import check_identity
 from runner.app.models import check_models
 from runner.app.opening import about_to_load
 from runner.app.starting import begin_run, for_run, plan_run
@@ -118,6 +119,7 @@ async def load_job(
             await about_to_load(store, settings)
             planned = await plan_run(store, job, options, settings, clock)
             parts = [(job, planned, options)]
+            await check_identity(store, parts, reporter)
             (source,) = await check_inputs(parts, reporter)
             await check_models(store, parts, reporter, settings=settings, clock=clock)
             run, report = await queue(

@@ -13,6 +13,7 @@ import anyio
 
 from runner.api.errors import ApiError
 from runner.api.wire import AccountData
+from runner.app.identity import check_identity
 from runner.app.opening import free_calls
 from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, ceiling_of, for_run, plan_run
@@ -119,6 +120,7 @@ async def plan_job(
     async with rehearsal(job, options, settings=settings, clock=clock) as copy:
         store = copy.store
         run = await plan_run(store, job, options, settings, clock)
+        await check_identity(store, [(job, run, options)], reporter)
         formula = ""
         if options.key is None:
             as_run = for_run(job, run)

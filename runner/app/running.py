@@ -9,6 +9,7 @@ from runner.app.ending import exit_of, incidents_note, quarantine_note
 from runner.app.engines import Engines, running_engines
 from runner.app.exporting import check_export, export_job_run, folder_of
 from runner.app.gateways import needed_gateways
+from runner.app.identity import check_identity
 from runner.app.left_over import heard, left_over
 from runner.app.loading import check_inputs, queue
 from runner.app.models import check_models
@@ -111,6 +112,7 @@ async def run_jobs(
             if options.export:
                 check_export(job, run, options)
             planned.append((job, run, options))
+        await check_identity(store, planned, reporter)
         sources = await check_inputs(planned, reporter)
         await check_models(store, planned, reporter, settings=settings, clock=clock)
         parts = []

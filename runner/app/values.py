@@ -63,7 +63,8 @@ class RunOptions:
     pay_again: bool = False
     """With ``fresh``: although the newest run is unfinished."""
     source: str = ""
-    """The job file's absolute path, remembered for `retry`; empty if there is none."""
+    """The absolute path of the job file, remembered for `retry`, or of data that is asked without
+    one; empty for standard input."""
     key: str | None = None
     """Another run than the one that a start belongs to now."""
     skip_bad: Path | None = None

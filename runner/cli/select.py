@@ -59,7 +59,7 @@ def job_file(run: Run, *references: str | None) -> str:
     for reference in references:
         if reference and job_name(reference) == run.job:
             return reference
-    return run.source if run.source and Path(run.source).is_file() else run.job
+    return run.job_file if run.job_file and Path(run.job_file).is_file() else run.job
 
 
 def _found(reference: str, runs: Sequence[Run]) -> list[Run]:

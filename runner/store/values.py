@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum, StrEnum
+from pathlib import Path
 
 from runner.errors import Exit, RunnerError, StoreBroken
 from runner.lifecycle import State
@@ -36,6 +37,11 @@ class StoreUnwritable(RunnerError):
     """Whether it may have been saved all the same."""
 
 
+def is_job_file(source: str | Path) -> bool:
+    """Whether a start from *source* has a job file; otherwise it is the data itself."""
+    return Path(source).suffix.lower() == ".toml"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One execution of a job."""
@@ -43,7 +49,8 @@ class Run:
     id: int
     job: str
     source: str = ""
-    """The job file as last run, absolute; empty for a job that has none."""
+    """The file that it was last started from, absolute: a job file, or data that was asked without
+    one; empty for standard input."""
     key: str
     """Empty for a job with one continuing run, else the day or name it belongs to."""
     fresh: int
@@ -64,6 +71,11 @@ class Run:
         """``JOB``, ``JOB@KEY``; with ``~N`` after the N-th ``--fresh``."""
         name = f"{self.job}@{self.key}" if self.key else self.job
         return f"{name}~{self.fresh}" if self.fresh else name
+
+    @property
+    def job_file(self) -> str:
+        """The job file as last run; empty for a job that has none."""
+        return self.source if is_job_file(self.source) else ""
 
     @property
     def number(self) -> str:

@@ -113,8 +113,8 @@ def _why(run: Run, file: str, error: WrongInput) -> str:
     """Why *file*, the best guess at the job file of *run*, says nothing."""
     if error.problems:
         return f"the job file of {run.name} cannot be used ({error.problems[0]})"
-    if file == run.job and run.source:
-        return f"the job file of {run.name}, {run.source}, is gone"
+    if file == run.job and run.job_file:
+        return f"the job file of {run.name}, {run.job_file}, is gone"
     if file.endswith(".toml"):
         return f"the job file of {run.name} cannot be used ({error.what})"
     return f"no job file of {run.name} is known"

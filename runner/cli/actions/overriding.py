@@ -38,13 +38,13 @@ def with_limits(
 
 
 def source_of(reference: str, workspace: Path) -> str:
-    """The absolute path of the job file that *reference* means; empty for a data file.
+    """The absolute path of the file that *reference* means; empty for standard input.
 
     Raises:
         WrongInput: it means nothing.
     """
     found = find(reference, workspace)
-    return "" if found.is_data else str(found.path.resolve())
+    return "" if found.is_stdin else str(found.path.resolve())
 
 
 def start(

@@ -74,7 +74,7 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
             overrides=overriding.job(given, sending=given),
         )
     except WrongInput as error:
-        if file not in (run.job, run.source) or error.problems:
+        if file not in (run.job, run.job_file) or error.problems:
             raise
         raise WrongInput(
             f"the job file of {run.name} is not found, and it says the budget and the folder",
