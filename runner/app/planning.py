@@ -120,7 +120,7 @@ async def plan_job(
     async with rehearsal(job, options, settings=settings, clock=clock) as copy:
         store = copy.store
         run = await plan_run(store, job, options, settings, clock)
-        await check_identity(store, [(job, run, options)], reporter)
+        await check_identity(store, [(job, run, options)], reporter, planning=True)
         formula = ""
         if options.key is None:
             as_run = for_run(job, run)

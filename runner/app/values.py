@@ -61,7 +61,8 @@ class RunOptions:
     """Only the first so many rows of the input."""
     fresh: bool = False
     pay_again: bool = False
-    """With ``fresh``: although the newest run is unfinished."""
+    """With ``fresh``: although the newest run is unfinished. Without: although a target looks like
+    another one under a new name."""
     source: str = ""
     """The absolute path of the job file, remembered for `retry`, or of data that is asked without
     one; empty for standard input."""

@@ -161,8 +161,6 @@ def _options(
         raise WrongInput(f"limit must be 1 or more, got {limit}")
     if max_failures < 0:
         raise WrongInput(f"max_failures must be 0 or more, got {max_failures}")
-    if pay_again and not fresh:
-        raise WrongInput("pay_again goes with fresh")
     if changed not in (None, "ask", "keep"):
         raise WrongInput(f"changed must be 'ask' or 'keep', got {changed!r}")
     return app.RunOptions(

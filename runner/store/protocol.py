@@ -92,6 +92,12 @@ class TaskStore(
         """Those of *targets* that the run does not have yet, or has otherwise: another model,
         other parameters."""
 
+    async def renamed_targets(
+        self, run: int, targets: Sequence[Target]
+    ) -> list[tuple[str, Target]]:
+        """Those of *targets* that the run does not have, though they ask what one of its own asks
+        that is not among them; each with that one's name."""
+
     async def begin_load(
         self, run: int, *, digest: str, source: str, columns: Sequence[str], now: datetime
     ) -> int | None:

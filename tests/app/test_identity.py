@@ -1,6 +1,7 @@
-"""A start under a name that is another's: refused before anything is queued."""
+"""A start under a name that is another's, or a new name for the same: refused before it queues."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from runner.app.loading import load_job as queue_job
 from runner.app.planning import plan_job
 from runner.errors import WrongInput
 from runner.jobfile import Job, Overrides, load_job
-from tests.app.place import Place
+from runner.lifecycle import State
+from tests.app.place import Place, states
 from tests.support.jobs import job_at, write_prompts
+
+INSISTED = RunOptions(export=False, wait_s=3600, pay_again=True)
 
 
 def start_of(job: Job) -> RunOptions:
@@ -150,3 +154,72 @@ async def test_a_run_of_data_alone_has_no_job_file(place: Place) -> None:
     data = data_at(place, "eu", "One?")
     run = (await place.start(data, start_of(data))).status.run
     assert (Path(run.source).name, run.job_file) == ("prompts.csv", "")
+
+
+def named(job: Job, name: str, **parameters: object) -> Job:
+    """*job* with a name for its target."""
+    (target,) = job.targets
+    return replace(job, targets=(replace(target, name=name, parameters=parameters),))
+
+
+async def test_a_target_under_a_new_name_is_not_asked_again_unasked(place: Place) -> None:
+    """Giving the target a name looks like tidying up, and would pay for every row again."""
+    job = place.job(2)
+    await place.start(job)
+    with pytest.raises(WrongInput) as caught:
+        await place.start(named(job, "sonnet"))
+    (problem,) = caught.value.problems
+    assert job.targets[0].name in problem.message
+    assert f'name = "{job.targets[0].name}"' in (caught.value.how or "")
+    assert "--pay-again" in (caught.value.how or "")
+    assert len(place.sql("SELECT id FROM targets")) == 1
+    # The old name is what it was, and nothing is left of the other.
+    assert (await place.start(job)).calls == 0
+
+
+async def test_a_target_under_a_new_name_is_asked_if_somebody_insists(place: Place) -> None:
+    """Another answer of the same model may be meant; after that it is a target like any other."""
+    job = place.job(2)
+    await place.start(job)
+    assert states(await place.start(named(job, "again"), INSISTED))[State.COMPLETED] == 4
+    assert len(place.created()) == 4
+    assert (await place.start(named(job, "again"))).calls == 0
+
+
+async def test_another_question_or_another_night_is_no_new_name(place: Place) -> None:
+    """Who changes a target for another one means it; and a new run asks all anew as ever."""
+    job = place.job(1)
+    await place.start(job)
+    await place.start(named(job, "cool", temperature=0.1))
+    both = replace(job, targets=(*job.targets, *named(job, "second").targets))
+    await place.start(both)
+    assert len(place.created()) == 3
+    again = RunOptions(export=False, wait_s=3600, fresh=True)
+    await place.start(named(job, "fresh"), again)
+    assert len(place.created()) == 4
+
+
+async def test_a_plan_tells_of_a_new_name_and_what_it_would_cost(place: Place) -> None:
+    """Whether it is worth it is what a plan is asked for."""
+    job = place.job(2)
+    await place.start(job)
+    plan = await plan_job(
+        named(job, "sonnet"),
+        RunOptions(),
+        samples=0,
+        settings=place.settings(),
+        clock=place.clock,
+        reporter=place.reporter,
+        ask=False,
+    )
+    assert plan.to_post == 2
+    (note,) = place.reporter.notes
+    assert "--pay-again" in note
+
+
+async def test_there_must_be_something_to_insist_on(place: Place) -> None:
+    """Whoever says --pay-again expects something to be asked; without --fresh it is not."""
+    job = place.job(1)
+    await place.start(job)
+    with pytest.raises(WrongInput):
+        await place.start(job, INSISTED)

@@ -75,13 +75,6 @@ def test_a_data_file_needs_no_job_file(folder: Path, fake: FakeApp) -> None:
     assert [target.model for target in fake.job.targets] == ["claude-sonnet-4-0"]
 
 
-def test_pay_again_alone_is_a_mistake(folder: Path, fake: FakeApp) -> None:
-    """Half of an insistence must not be taken for none."""
-    ended = call("run", "prompts", "--pay-again")
-    assert ended.code is Exit.WRONG_INPUT
-    assert fake.options is None
-
-
 def test_on_a_pipe_the_last_line_is_the_summary(folder: Path, fake: FakeApp) -> None:
     """`tail -1` answers whether the night was good (UX.md §2.5)."""
     fake.status = status_of(completed=3, failed=2, expired=1, posted=4, unknown=1, rejected=2)

@@ -61,6 +61,15 @@ async def test_a_target_is_new_until_the_run_has_it_just_so(
     assert await store.new_targets(scene.run.id + 1, asked) == asked
 
 
+async def test_a_target_that_asks_what_another_asked_is_its_new_name(scene: Scene) -> None:
+    """Known by their names, both would be asked; that must be meant."""
+    store, named = scene.store, replace(CLAUDE, name="sonnet")
+    cooler = replace(CLAUDE, name="cool", parameters={"temperature": 0.1})
+    assert await store.renamed_targets(scene.run.id, [named, GEMINI]) == [("claude", named)]
+    assert await store.renamed_targets(scene.run.id, [CLAUDE, named]) == []
+    assert await store.renamed_targets(scene.run.id, [cooler]) == []
+
+
 async def test_a_file_that_was_loaded_is_not_loaded_again(scene: Scene) -> None:
     """Starting the same command again costs nothing."""
     assert await scene.load(numbered(3), digest="one") == Added(rows=3, new=3)

@@ -12,7 +12,7 @@ from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import Watcher
 from runner.cli.layout import count, pairs
 from runner.cli.session import Session
-from runner.errors import Exit, WrongInput
+from runner.errors import Exit
 from runner.jobfile import load_job
 from runner.jobfile.formula import has_several_factors
 from runner.lifecycle import State
@@ -30,8 +30,6 @@ def load(session: Session, reference: str, given: "LoadOptions") -> Exit:
         RunnerError: as loading the job and ``app.load_job`` do.
     """
     settings = session.settings()
-    if given["pay_again"] and not given["fresh"]:
-        raise WrongInput("--pay-again goes with --fresh", how="runner load --help")
     job = load_job(reference, workspace=settings.workspace, overrides=overriding.job(given))
     for note in job.notes:
         session.voice.note(note)

@@ -65,8 +65,6 @@ def _job(session: Session, reference: str, given: "RunOptions") -> tuple[Job, ap
 
 
 def _options(session: Session, given: "RunOptions", source: str) -> app.RunOptions:
-    if given["pay_again"] and not given["fresh"]:
-        raise WrongInput("--pay-again goes with --fresh", how="runner run --help")
     return overriding.start(
         given,
         confirm=partial(agree, session),

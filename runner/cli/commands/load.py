@@ -26,7 +26,11 @@ class LoadOptions(DataOptions):
 @click.argument("job", help="A job file, a data file, or the name of a job in jobs/.")
 @click.option("--limit", type=COUNT, metavar="N", help="Only the first N rows of the input.")
 @click.option("--fresh", is_flag=True, help="Start a new run: everything is asked, and paid, anew.")
-@click.option("--pay-again", is_flag=True, help="With --fresh, though the newest is unfinished.")
+@click.option(
+    "--pay-again",
+    is_flag=True,
+    help="With --fresh, though the newest is unfinished; or though a target looks renamed.",
+)
 @click.option(
     "--skip-bad", type=PATH, metavar="FILE", help="Write bad rows to FILE and load the others."
 )

@@ -43,7 +43,11 @@ class RunOptions(DataOptions, SendingOptions, ListenOptions):
 )
 @click.option("--limit", type=COUNT, metavar="N", help="Only the first N rows of the input.")
 @click.option("--fresh", is_flag=True, help="Start a new run: everything is asked, and paid, anew.")
-@click.option("--pay-again", is_flag=True, help="With --fresh, though the newest is unfinished.")
+@click.option(
+    "--pay-again",
+    is_flag=True,
+    help="With --fresh, though the newest is unfinished; or though a target looks renamed.",
+)
 @click.option("--run", metavar="KEY", help="Go on with the run KEY instead of the current one.")
 @click.option(
     "--skip-bad", type=PATH, metavar="FILE", help="Write bad rows to FILE and ask the others."

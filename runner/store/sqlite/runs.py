@@ -172,3 +172,16 @@ def new_targets(db: sqlite3.Connection, run: int, targets: Sequence[Target]) -> 
         for target in targets
         if (target.name, str(target.endpoint), target.model, _parameters(target)) not in known
     ]
+
+
+def renamed_targets(
+    db: sqlite3.Connection, run: int, targets: Sequence[Target]
+) -> list[tuple[str, Target]]:
+    rows = db.execute(
+        "SELECT name, endpoint, model, parameters FROM targets WHERE run_id = ?", (run,)
+    ).fetchall()
+    known, named = {name for name, *_ in rows}, {target.name for target in targets}
+    gone = {tuple(asks): name for name, *asks in rows if name not in named}
+    new = [target for target in targets if target.name not in known]
+    asks = [(str(target.endpoint), target.model, _parameters(target)) for target in new]
+    return [(gone[each], target) for each, target in zip(asks, new, strict=True) if each in gone]

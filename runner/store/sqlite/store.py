@@ -135,6 +135,11 @@ class SqliteStore(
     async def new_targets(self, run: int, targets: Sequence[Target]) -> list[Target]:
         return await self._reader.read(runs.new_targets, run, targets)
 
+    async def renamed_targets(
+        self, run: int, targets: Sequence[Target]
+    ) -> list[tuple[str, Target]]:
+        return await self._reader.read(runs.renamed_targets, run, targets)
+
     async def begin_load(
         self, run: int, *, digest: str, source: str, columns: Sequence[str], now: datetime
     ) -> int | None:
