@@ -18,7 +18,8 @@ class Exit(IntEnum):
     DONE = 0
     """Everything asked for is done, or there was nothing to do."""
     SOME_FAILED = 1
-    """More tasks failed than --max-failures allows, or a check found a fault."""
+    """More tasks failed than --max-failures allows, the only tasks left wait for a person's
+    decision, or a check found a fault."""
     WRONG_INPUT = 2
     """Wrong flag, job file or input; nothing was sent."""
     NOT_FINISHED = 3

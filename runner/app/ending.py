@@ -36,12 +36,13 @@ def exit_of(
 
 def exit_of_run(status: RunStatus, options: RunOptions) -> Exit:
     """0, 1 or 3, from the run's tasks alone."""
-    if waiting(status):
+    # What only a person's decision lets go on is no reason to be quiet: the next start would not
+    # pick it up, nor the one after it.
+    if waiting(status) > status.undecided:
         return Exit.NOT_FINISHED
     unsuccessful = sum(status.states[state] for state in UNSUCCESSFUL) + status.rejected
-    if options.failures.too_many(unsuccessful, status.tasks + status.rejected):
-        return Exit.SOME_FAILED
-    return Exit.DONE
+    failed = options.failures.too_many(unsuccessful, status.tasks + status.rejected)
+    return Exit.SOME_FAILED if failed or status.undecided else Exit.DONE
 
 
 def waiting(status: RunStatus) -> int:

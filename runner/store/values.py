@@ -95,9 +95,12 @@ class RunStatus:
     reasons: Mapping[tuple[State, str], int]
     changed: int
     """Tasks whose request in the input differs from the one queued; nothing is sent for them."""
+    undecided: int = 0
+    """Pending tasks that no start goes on with before a person decides: changed ones and their
+    follow-ups."""
     held: int
-    """Pending tasks for which nothing is sent: changed ones and their follow-ups, or all while the
-    run is paused or being loaded."""
+    """Pending tasks for which nothing is sent: undecided ones, or all while the run is paused or
+    being loaded."""
     money: Money
     oldest_posted_at: datetime | None
     next_due_at: datetime | None

@@ -37,7 +37,12 @@ PLAIN = RunOptions()
 
 
 def status(
-    counts: Mapping[State, int], *, rejected: int = 0, held: int = 0, changed: int = 0
+    counts: Mapping[State, int],
+    *,
+    rejected: int = 0,
+    held: int = 0,
+    changed: int = 0,
+    undecided: int = 0,
 ) -> RunStatus:
     return RunStatus(
         run=RUN,
@@ -47,6 +52,7 @@ def status(
         states={state: counts.get(state, 0) for state in State},
         reasons={},
         changed=max(changed, held),
+        undecided=undecided,
         held=held,
         money=Money(),
         oldest_posted_at=None,
@@ -70,6 +76,18 @@ def test_the_code_of_a_run_says_the_worst_that_is_true_of_it(
         assert code is Exit.SOME_FAILED
     else:
         assert code is Exit.DONE
+
+
+def test_what_waits_for_a_person_alone_is_not_still_coming() -> None:
+    """Code 3 is quiet, for the next start goes on; edited tasks would wait in silence for ever."""
+    edited, left = status({State.PENDING: 2}, undecided=2), status({State.PENDING: 3}, undecided=2)
+    assert exit_of_run(edited, PLAIN) is Exit.SOME_FAILED
+    assert exit_of_run(left, PLAIN) is Exit.NOT_FINISHED
+    failed = status({State.PENDING: 2, State.FAILED: 1, State.COMPLETED: 4}, undecided=2)
+    assert exit_of_run(failed, PLAIN) is Exit.SOME_FAILED
+    # However many failures are allowed, the decision is due.
+    lenient = RunOptions(failures=Failures(count=5))
+    assert exit_of_run(failed, lenient) is Exit.SOME_FAILED
 
 
 @given(counts=COUNTS, stopped=st.sampled_from([None, Exit.INTERRUPTED, Exit.TERMINATED]))

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ import pytest
 from runner.cli.catalogue import BY_NAME
 from runner.cli.exit_codes import QUIET
 from runner.errors import Exit, Problem, RunnerError, WrongInput
-from tests.cli.calling import FakeApp, call, call_on_terminal
+from tests.cli.calling import FakeApp, call, call_on_terminal, status_of
 from tests.reports.filling import accepted, filled, refused
 
 CELLS: Final = [{"prompt": prompt} for prompt in ("why?", "how?", "when?")]
@@ -132,3 +133,13 @@ def test_a_terminal_makes_no_difference(name: str, taken_port: int) -> None:
     """-q is silence or errors for a person too: no bars, no tables, no hints."""
     ended = call_on_terminal("-q", name, *arguments(name, taken_port))
     assert (ended.out, ended.err) == ("", "")
+
+
+def test_tasks_that_wait_for_a_decision_are_told(folder: Path, fake: FakeApp) -> None:
+    """Nothing failed, and no later start would go on with them: silence would be for ever."""
+    fake.status = replace(status_of(completed=1, pending=2, changed=2), undecided=2, held=2)
+    fake.exit = Exit.SOME_FAILED
+    ended = call("run", "prompts", "-q")
+    assert "error: 2 tasks of prompts wait for a decision" in ended.err
+    assert "--changed ask" in ended.err
+    assert folder.exists()

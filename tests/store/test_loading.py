@@ -400,7 +400,8 @@ async def test_a_task_edited_in_flight_is_held_when_it_comes_back(scene: Scene) 
     await scene.settle(batch, not_taken)
     scene.clock.advance(HOUR)
     assert await scene.intend() is Idle.NOTHING_DUE
-    assert ((await scene.status()).changed, (await scene.status()).held) == (1, 1)
+    status = await scene.status()
+    assert (status.changed, status.undecided, status.held) == (1, 1, 1)
 
 
 async def test_a_failed_task_that_was_edited_is_asked_with_its_edit(scene: Scene) -> None:

@@ -64,8 +64,8 @@ def left_over_document(left: Sequence[LeftOver]) -> list[dict[str, object]]:
 def ask_command(each: LeftOver) -> str:
     """What posts them. Where neither file nor key leads to the run, only what is queued there."""
     run = each.run
-    if run.source and run.key and each.newest:
-        return shlex.join(["runner", "run", run.source, "--run", run.key])
+    if run.job_file and run.key and each.newest:
+        return shlex.join(["runner", "run", run.job_file, "--run", run.key])
     return f"runner submit {run.number}"
 
 

@@ -117,14 +117,28 @@ def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
         return None
     if summary.exit is Exit.SOME_FAILED:
         failed = sum(map(unsuccessful, (summary.status, *summary.others)))
-        if summary.left_over and not failed and not summary.status.rejected:
-            return None
+        if not failed + summary.status.rejected:
+            # What earlier runs have left over is told by itself.
+            return _undecided(session, summary)
         return RunnerError(
             f"{failed:,} of {count(summary.status.tasks, 'task')} failed, and "
             f"{count(summary.status.rejected, 'row')} rejected, in {summary.status.run.name}",
             how=f"runner errors {summary.status.run.name}{same_store(session)}",
         )
     return _STOPPED.get(summary.exit)
+
+
+def _undecided(session: Session, summary: RunSummary) -> RunnerError | None:
+    runs = [each for each in (summary.status, *summary.others) if each.undecided]
+    if not runs:
+        return None
+    status = runs[0]
+    return RunnerError(
+        f"{count(sum(each.undecided for each in runs), 'task')} of {status.run.name} wait for a "
+        "decision; no start goes on with them before",
+        how=f"see what they ask now: runner tasks {status.run.name} --state pending"
+        f"{same_store(session)}; then start it with --changed ask or --changed keep",
+    )
 
 
 def notes(session: Session, summary: RunSummary) -> Iterator[str]:

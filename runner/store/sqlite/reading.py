@@ -48,6 +48,9 @@ def status(db: sqlite3.Connection, run: int, *, now: datetime) -> RunStatus:
     paused = pause_of(db, run, now=now)
     loading = being_loaded(db, run)
     none_sent = paused is not None or loading
+    undecided = stuck(db, run) + sum(
+        n for state, _, changed, n in counted if changed and state == State.PENDING
+    )
     return RunStatus(
         run=runs(db, id=run)[0],
         rows=load[0] if load else 0,
@@ -56,12 +59,8 @@ def status(db: sqlite3.Connection, run: int, *, now: datetime) -> RunStatus:
         states=states,
         reasons=reasons,
         changed=sum(n for _, _, changed, n in counted if changed),
-        held=sum(
-            n
-            for state, _, changed, n in counted
-            if state == State.PENDING and (changed or none_sent)
-        )
-        + (0 if none_sent else stuck(db, run)),
+        undecided=undecided,
+        held=states[State.PENDING] if none_sent else undecided,
         money=Money(**dict(zip(_MONEY, sums, strict=True))),
         oldest_posted_at=oldest_uncollected(db, run=run),
         next_due_at=None if loading else _next_due(db, run, paused),
