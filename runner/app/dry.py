@@ -1,6 +1,7 @@
 """What a start would do: done for real, on a copy of the store that is thrown away."""
 
 from runner.app.identity import check_identity
+from runner.app.loading import decide
 from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, for_run, plan_run
 from runner.app.values import DryRun, Reporter, RunOptions
@@ -25,6 +26,7 @@ async def dry_run(
     async with rehearsal(job, options, settings=settings, clock=clock) as copy:
         store = copy.store
         run = await plan_run(store, job, options, settings, clock)
+        source = None
         await check_identity(store, [(job, run, options)], reporter)
         if options.key is None:
             source = await check_input(
@@ -37,8 +39,7 @@ async def dry_run(
             report = await load(
                 store, for_run(job, run), run, source, clock=clock, limit=options.limit
             )
-        if options.changed is not None:
-            await store.decide_changes(run.id, options.changed, now=clock.now())
+        await decide(store, job, run, source, options, clock)
         status = await store.status(run.id)
         left = [estimate(each) for each in await store.target_history(run.id)]
     if status.paused is not None:

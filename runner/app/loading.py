@@ -18,7 +18,7 @@ from runner.settings import Settings
 from runner.store.lock import LoaderElsewhere
 from runner.store.opening import open_store
 from runner.store.protocol import TaskStore
-from runner.store.values import Run
+from runner.store.values import Decision, Run
 
 LOADER_PATIENCE_S: Final = 600.0
 """How long another load is waited for: loading a million rows takes a few minutes."""
@@ -90,9 +90,32 @@ async def queue(
             report = await load(
                 store, for_run(job, run), run, source, clock=clock, limit=options.limit
             )
-        if options.changed is not None:
-            await store.decide_changes(run.id, options.changed, now=clock.now())
+        await decide(store, job, run, source, options, clock)
     return run, report
+
+
+async def decide(
+    store: TaskStore,
+    job: Job,
+    run: Run,
+    source: Input | None,
+    options: RunOptions,
+    clock: Clock,
+) -> None:
+    """Ask or keep what was edited, if *options* say which; *source* was loaded just before.
+
+    Who says ask where nothing is undecided, and has said keep before, has thought better of it.
+
+    Raises:
+        WrongInput: the file changed since it was checked.
+    """
+    if options.changed is None:
+        return
+    asking = options.changed is Decision.ASK
+    if asking and source is not None and await store.reconsider(run.id):
+        # Of what was kept only the input still has the edit.
+        await load(store, for_run(job, run), run, source, clock=clock, limit=options.limit)
+    await store.decide_changes(run.id, options.changed, now=clock.now())
 
 
 async def load_job(

@@ -14,6 +14,7 @@ import anyio
 from runner.api.errors import ApiError
 from runner.api.wire import AccountData
 from runner.app.identity import check_identity
+from runner.app.loading import decide
 from runner.app.opening import free_calls
 from runner.app.rehearsing import rehearsal
 from runner.app.starting import begin_run, ceiling_of, for_run, plan_run
@@ -121,7 +122,7 @@ async def plan_job(
         store = copy.store
         run = await plan_run(store, job, options, settings, clock)
         await check_identity(store, [(job, run, options)], reporter, planning=True)
-        formula = ""
+        formula, source = "", None
         if options.key is None:
             as_run = for_run(job, run)
             source = await check_input(
@@ -135,8 +136,7 @@ async def plan_job(
             as_run = for_run(job, run)
             report = await load(store, as_run, run, source, clock=clock, limit=options.limit)
             formula = report.formula if options.limit is None else ""
-        if options.changed is not None:
-            await store.decide_changes(run.id, options.changed, now=clock.now())
+        await decide(store, job, run, source, options, clock)
         status = await store.status(run.id)
         estimates = tuple(estimate(each) for each in await store.target_history(run.id))
         requests = await store.first_requests(run.id, samples)

@@ -28,7 +28,7 @@ from runner.pipeline.engine import Posting
 from runner.pipeline.loader import LoadReport
 from runner.settings import Settings
 from runner.store.opening import AnyStore
-from runner.store.values import RetryFilter, Run, RunStatus
+from runner.store.values import Decision, RetryFilter, Run, RunStatus
 
 
 @dataclass(slots=True, kw_only=True)
@@ -339,4 +339,5 @@ async def _work(
             reporter=start.reporter,
             stop=start.stop,
             late_answers=late_answers,
+            asked=[each.run.id for each in parts if each.options.changed is Decision.ASK],
         )

@@ -22,7 +22,7 @@ from runner.lifecycle import State
 from runner.pipeline.engine import Engine, Posting
 from runner.pipeline.submitter import Poster
 from runner.store.amounts import Money
-from runner.store.values import RunStatus, StoreUnwritable
+from runner.store.values import Decision, RunStatus, StoreUnwritable
 from runner.store.workers import ALL_ROLES, Role
 from runner.task import Endpoint, Method
 
@@ -39,10 +39,13 @@ async def supervise(
     reporter: Reporter,
     stop: StopSwitch,
     late_answers: bool,
+    asked: Collection[int] = (),
 ) -> None:
     """Post and collect until this start is over. *late_answers*: earlier runs wait for some.
 
     What *postings* only retry belongs to earlier runs: it is posted, and not waited for.
+    *asked*: runs whose edited tasks a person said to ask; those that were at the API then are asked
+    when they are back.
 
     Raises:
         StoreBroken: as ``run_stages``.
@@ -55,7 +58,7 @@ async def supervise(
     await run_stages(
         engines,
         stages,
-        until=partial(_until_over, engines, postings, options, reporter, late_answers),
+        until=partial(_until_over, engines, postings, options, reporter, late_answers, asked),
         stop=stop,
         tell=reporter.note,
     )
@@ -67,6 +70,7 @@ async def _until_over(
     options: RunOptions,
     reporter: Reporter,
     late_answers: bool,
+    asked: Collection[int],
 ) -> None:
     started = engines.clock.monotonic()
     runs = [posting.run.id for posting in postings if not posting.retries_only]
@@ -85,11 +89,25 @@ async def _until_over(
             over = not busy and await _all_over(engines, statuses, options, late_answers)
             over = over and await _none_to_retry(engines, earlier, options)
             # Both looks must be of one moment: nothing has moved from the one to the other.
-            if over and await look(engines, runs) == statuses:
+            if over and await look(engines, runs) == statuses and not await _ask(engines, asked):
                 return
         if 0 < options.wait_s <= elapsed_s:
             return
         await engines.rest(LOOK_EVERY_S)
+
+
+async def _ask(engines: Engines, runs: Collection[int]) -> int:
+    """Ask what of *runs* was edited and has come back; returns how many."""
+    try:
+        return sum(
+            [
+                await engines.store.decide_changes(run, Decision.ASK, now=engines.clock.now())
+                for run in runs
+            ]
+        )
+    except StoreUnwritable as error:
+        log.warning("supervisor.edits_not_asked", error=error.what)
+        return 0
 
 
 class Others:

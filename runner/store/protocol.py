@@ -115,6 +115,10 @@ class TaskStore(
         Ask leaves those undecided that may be at the API: it would pay for them twice.
         """
 
+    async def reconsider(self, run: int) -> int:
+        """Forget which edits of the run were kept, so that its next load notes them again; returns
+        how many. None while others are undecided, or of tasks that a person dropped."""
+
     # -- posting -----------------------------------------------------------------------------
 
     async def targets_to_post(

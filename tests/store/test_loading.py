@@ -415,3 +415,18 @@ async def test_a_failed_task_that_was_edited_is_asked_with_its_edit(scene: Scene
     tag = Tag.parse(attempt.tag)
     assert tag is not None
     assert tag.attempt == 2
+
+
+async def test_a_kept_edit_is_reconsidered_when_no_other_waits(scene: Scene) -> None:
+    """Whoever said keep may think better of it; the input still has the edit."""
+    store, now = scene.store, scene.clock.now()
+    await scene.load([row(1, key="k")])
+    await scene.complete()
+    await scene.load([row(1, key="k", temperature=0.5)])
+    assert await store.reconsider(scene.run.id) == 0
+    await store.decide_changes(scene.run.id, Decision.KEEP, now=now)
+    assert await store.reconsider(scene.run.id) == 1
+    assert await store.reconsider(scene.run.id) == 0
+    await scene.load([row(1, key="k", temperature=0.5)])
+    assert await store.decide_changes(scene.run.id, Decision.ASK, now=now) == 1
+    assert await scene.states() == {State.PENDING: 1}

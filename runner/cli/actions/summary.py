@@ -128,6 +128,11 @@ def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
     return _STOPPED.get(summary.exit)
 
 
+def _asked_later(status: RunStatus) -> str:
+    out = waiting(status) - status.states[State.PENDING]
+    return "; ask leaves those at the API, so say it once they are back" if out else ""
+
+
 def _undecided(session: Session, summary: RunSummary) -> RunnerError | None:
     runs = [each for each in (summary.status, *summary.others) if each.undecided]
     if not runs:
@@ -148,7 +153,7 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     if status.changed:
         yield (
             f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
-            "sent for them until --changed ask or --changed keep"
+            f"sent for them until --changed ask or --changed keep{_asked_later(status)}"
         )
     if unknown := status.states[State.UNKNOWN]:
         yield (

@@ -150,6 +150,9 @@ class PostgresStore(
     async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:
         return await self._writer.write(changes.decide_changes, run, decision, now=now)
 
+    async def reconsider(self, run: int) -> int:
+        return await self._writer.write(changes.reconsider, run)
+
     # -- posting -----------------------------------------------------------------------------
 
     async def targets_to_post(

@@ -74,6 +74,24 @@ def decide_changes(db: sqlite3.Connection, run: int, decision: Decision, *, now:
     return asked
 
 
+def reconsider(db: sqlite3.Connection, run: int) -> int:
+    undecided = "SELECT EXISTS (SELECT 1 FROM tasks WHERE run_id = ? AND changed = 1)"
+    if db.execute(undecided, (run,)).fetchone()[0]:
+        return 0
+    forgotten = db.execute(
+        """
+        UPDATE payloads SET kept_hash = NULL
+         WHERE kept_hash IS NOT NULL
+           AND task_id IN (SELECT id FROM tasks WHERE run_id = ? AND state <> 'cancelled')
+        """,
+        (run,),
+    ).rowcount
+    if forgotten:
+        # Else the same input again would be nothing new.
+        db.execute("UPDATE loads SET digest = '' WHERE run_id = ?", (run,))
+    return forgotten
+
+
 def _by_change(state: State, moves: dict[Event, State]) -> bool:
     # A quarantined task may still be at the API: only `resolve` may give it another attempt.
     return Event.ASKED_AGAIN in moves and state is not State.QUARANTINED

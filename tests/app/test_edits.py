@@ -1,0 +1,77 @@
+"""Edited requests in whole starts: asked once somebody says so, and not before."""
+
+import json
+from pathlib import Path
+
+from runner.app import RunOptions
+from runner.app.dry import dry_run
+from runner.app.loading import load_job
+from runner.errors import Exit
+from runner.jobfile import Job
+from runner.lifecycle import State
+from runner.store.values import Decision
+from tests.app.place import AN_HOUR, Place, placed, states
+
+LEAVE = RunOptions(export=False, wait_s=0)
+ASK = RunOptions(export=False, wait_s=3 * 3600, changed=Decision.ASK)
+KEEP = RunOptions(export=False, wait_s=3600, changed=Decision.KEEP)
+
+
+def edited(place: Place, version: str) -> Job:
+    """Two rows known by their ids, whose prompts are of *version*."""
+    text = "".join(f"{n},Question {n} {version}?\n" for n in range(2))
+    (place.folder / "q.csv").write_text(f"id,prompt\n{text}", encoding="utf-8")
+    return place.job(input='key = ["id"]')
+
+
+def asked(place: Place) -> list[str]:
+    """What the account was asked, in order."""
+    return sorted(json.loads(task.request)["user_prompt"] for task in place.account.ledger.tasks)
+
+
+async def queued(place: Place, job: Job) -> None:
+    """Load *job* and send nothing."""
+    await load_job(
+        job,
+        LEAVE,
+        settings=place.settings(),
+        clock=place.clock,
+        reporter=place.reporter,
+        stop=place.stop,
+    )
+
+
+async def test_what_is_at_the_api_is_asked_when_it_is_back(tmp_path: Path) -> None:
+    """The person said ask; that the old question was on its way is no reason to forget it."""
+    async with placed(tmp_path, latency=AN_HOUR, speed=400) as place:
+        await place.start(edited(place, "one"), LEAVE)
+        summary = await place.start(edited(place, "two"), ASK)
+        assert (states(summary), summary.exit) == ({State.COMPLETED: 2}, Exit.DONE)
+        assert summary.status.changed == 0
+        assert [prompt.split()[-1] for prompt in asked(place)] == ["one?", "two?"] * 2
+
+
+async def test_ask_after_keep_asks(place: Place) -> None:
+    """A person changed their mind: the answers to the old prompts will not do after all."""
+    await place.start(edited(place, "one"))
+    await place.start(edited(place, "two"), KEEP)
+    assert len(asked(place)) == 2
+    job = edited(place, "two")
+    counted = await dry_run(
+        job, ASK, settings=place.settings(), clock=place.clock, reporter=place.reporter
+    )
+    assert counted.to_post == 2
+    summary = await place.start(job, ASK)
+    assert states(summary) == {State.COMPLETED: 2}
+    assert len(asked(place)) == 4
+    # Said again it means nothing new.
+    await place.start(job, ASK)
+    assert len(asked(place)) == 4
+
+
+async def test_edits_of_what_was_never_asked_end_with_1(place: Place) -> None:
+    """No later start would go on with them, so a night that ends so is not \"still coming\"."""
+    await queued(place, edited(place, "one"))
+    summary = await place.start(edited(place, "two"))
+    assert (states(summary), summary.exit) == ({State.PENDING: 2}, Exit.SOME_FAILED)
+    assert (await place.start(edited(place, "two"), ASK)).exit is Exit.DONE
