@@ -50,6 +50,7 @@ async def dry_run(
         new=report.added.new,
         known=report.added.known if not report.unchanged else status.tasks,
         changed=status.changed,
+        gone=status.gone,
         rejected=report.rejected,
         duplicates=status.duplicates,
         to_post=status.states[State.PENDING] - status.held,

@@ -42,7 +42,9 @@ def exit_of_run(status: RunStatus, options: RunOptions) -> Exit:
         return Exit.NOT_FINISHED
     unsuccessful = sum(status.states[state] for state in UNSUCCESSFUL) + status.rejected
     failed = options.failures.too_many(unsuccessful, status.tasks + status.rejected)
-    return Exit.SOME_FAILED if failed or status.undecided else Exit.DONE
+    # What --limit leaves out of this start is left out on purpose.
+    due = status.undecided - (status.gone if options.limit is not None else 0)
+    return Exit.SOME_FAILED if failed or due else Exit.DONE
 
 
 def waiting(status: RunStatus) -> int:

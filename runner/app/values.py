@@ -185,6 +185,8 @@ class DryRun:
     """Tasks that would be queued."""
     known: int
     changed: int
+    gone: int = 0
+    """Tasks queued before that the input does not ask any more; they would be left alone."""
     rejected: int
     duplicates: int
     to_post: int

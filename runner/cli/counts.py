@@ -56,6 +56,7 @@ def together(statuses: Sequence[RunStatus]) -> RunStatus:
         states={state: sum(each.states[state] for each in statuses) for state in State},
         reasons={},
         changed=sum(each.changed for each in statuses),
+        gone=sum(each.gone for each in statuses),
         undecided=sum(each.undecided for each in statuses),
         held=sum(each.held for each in statuses),
         money=sum((each.money for each in statuses), start=Money()),

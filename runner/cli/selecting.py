@@ -42,6 +42,7 @@ class Selectors(TypedDict):
     until: When | None
     where: tuple[tuple[str, str], ...]
     tasks_from: str | None
+    gone: bool
     limit: int | None
 
 
@@ -132,6 +133,10 @@ _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
             "help": "Only the tasks listed in FILE, as `runner tasks` prints them.",
         },
     ),
+    "gone": (
+        ("--gone",),
+        {"is_flag": True, "help": "Only queued tasks that the input does not ask any more."},
+    ),
     "limit": (("--limit",), {"type": COUNT, "metavar": "N", "help": "At most N."}),
 }
 
@@ -211,6 +216,7 @@ async def pick(
             until=until.until(now) if until else None,
             where=tuple(where),
             tasks=tasks,
+            gone=bool(given.get("gone")),
             limit=given.get("limit"),
         ),
     )

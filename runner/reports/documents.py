@@ -78,6 +78,7 @@ def _status(status: RunStatus, now: datetime) -> dict[str, object]:
         "tasks": status.tasks,
         "states": {state.value: status.states.get(state, 0) for state in State},
         "changed": status.changed,
+        "gone": status.gone,
         "paused": None if status.paused is None else pause_document(status.paused),
         "charged": exact(money.charged),
         "reserved": exact(money.reserved),

@@ -38,6 +38,8 @@ class Selection:
     where: tuple[tuple[str, str], ...] = ()
     """Cells of the input row and the text that each must be; a column may be a dotted path."""
     tasks: frozenset[int] | None = None
+    gone: bool = False
+    """Only pending tasks that the input of their run does not ask any more."""
     limit: int | None = None
     """At most so many, those with the lowest ids."""
 

@@ -95,9 +95,11 @@ class RunStatus:
     reasons: Mapping[tuple[State, str], int]
     changed: int
     """Tasks whose request in the input differs from the one queued; nothing is sent for them."""
+    gone: int = 0
+    """Pending tasks that the latest load does not ask any more; nothing is sent for them."""
     undecided: int = 0
     """Pending tasks that no start goes on with before a person decides: changed ones and their
-    follow-ups."""
+    follow-ups, and those that are gone."""
     held: int
     """Pending tasks for which nothing is sent: undecided ones, or all while the run is paused or
     being loaded."""

@@ -1,4 +1,4 @@
-"""Edited requests in whole starts: asked once somebody says so, and not before."""
+"""Edits in whole starts: asked once somebody says so; what was taken out is not asked."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,11 @@ from runner.app.loading import load_job
 from runner.errors import Exit
 from runner.jobfile import Job
 from runner.lifecycle import State
+from runner.simulator.latency import Latency, Shape
 from runner.store.values import Decision
-from tests.app.place import AN_HOUR, Place, placed, states
+from tests.app.place import Place, placed, states
 
+A_WHILE = Latency(Shape.CONSTANT, 20.0)
 LEAVE = RunOptions(export=False, wait_s=0)
 ASK = RunOptions(export=False, wait_s=3 * 3600, changed=Decision.ASK)
 KEEP = RunOptions(export=False, wait_s=3600, changed=Decision.KEEP)
@@ -43,7 +45,7 @@ async def queued(place: Place, job: Job) -> None:
 
 async def test_what_is_at_the_api_is_asked_when_it_is_back(tmp_path: Path) -> None:
     """The person said ask; that the old question was on its way is no reason to forget it."""
-    async with placed(tmp_path, latency=AN_HOUR, speed=400) as place:
+    async with placed(tmp_path, latency=A_WHILE, speed=16) as place:
         await place.start(edited(place, "one"), LEAVE)
         summary = await place.start(edited(place, "two"), ASK)
         assert (states(summary), summary.exit) == ({State.COMPLETED: 2}, Exit.DONE)
@@ -75,3 +77,30 @@ async def test_edits_of_what_was_never_asked_end_with_1(place: Place) -> None:
     summary = await place.start(edited(place, "two"))
     assert (states(summary), summary.exit) == ({State.PENDING: 2}, Exit.SOME_FAILED)
     assert (await place.start(edited(place, "two"), ASK)).exit is Exit.DONE
+
+
+async def test_what_was_taken_out_of_the_job_is_not_paid(place: Place) -> None:
+    """A budget stopped the first start; the dear model and most rows were then taken out."""
+    await queued(place, place.job(5, providers=("claude", "gemini")))
+    summary = await place.start(place.job(2, providers=("claude",)))
+    assert states(summary) == {State.COMPLETED: 2, State.PENDING: 8}
+    assert (summary.status.gone, summary.exit) == (8, Exit.SOME_FAILED)
+    assert len(asked(place)) == 2
+    # What is put back is asked without another word.
+    assert (await place.start(place.job(5, providers=("claude",)))).status.gone == 5
+    assert len(asked(place)) == 5
+
+
+async def test_limit_limits_what_is_queued_already(place: Place) -> None:
+    """`run --limit 2` after a full load is a trial of two rows, not a start of all."""
+    job = place.job(5)
+    await queued(place, job)
+    trial = RunOptions(export=False, wait_s=3600, limit=2)
+    counted = await dry_run(
+        job, trial, settings=place.settings(), clock=place.clock, reporter=place.reporter
+    )
+    assert (counted.to_post, counted.gone) == (2, 3)
+    summary = await place.start(job, trial)
+    assert (states(summary), summary.exit) == ({State.COMPLETED: 2, State.PENDING: 3}, Exit.DONE)
+    assert (await place.start(job, trial)).calls == 0
+    assert states(await place.start(job)) == {State.COMPLETED: 5}

@@ -96,14 +96,20 @@ class Known:
     """A person cancelled it while it was out: it does not come back by itself."""
     pruned: bool = False
     """Its request is gone: there is nothing to compare an input with, and nothing to ask again."""
+    left: bool = False
+    """Its row was not in the latest input that was loaded while it was pending."""
 
     @property
-    def changed(self) -> bool:
+    def edited(self) -> bool:
         return not self.pruned and self.input not in (self.asked, self.kept)
 
     @property
+    def changed(self) -> bool:
+        return self.edited and not self.left
+
+    @property
     def due(self) -> bool:
-        return self.state is State.PENDING and not self.changed
+        return self.state is State.PENDING and not self.edited and not self.left
 
     def come_back(self) -> None:
         """Back to pending by itself; what was dropped meanwhile ends instead."""
@@ -115,13 +121,15 @@ class Known:
         """A person does not want it posted any more."""
         self.dropped |= self.state in OUT
         if self.state is State.PENDING:
-            self.state, self.kept = State.CANCELLED, self.input if self.changed else self.kept
+            self.state, self.kept = State.CANCELLED, self.input if self.edited else self.kept
+            self.left = False
 
     def ask_again(self, *, edited: bool) -> None:
         """Back to pending; *edited*: with the edit, if there is one."""
         self.state, self.reason, self.tries, self.dropped = State.PENDING, "", 0, False
-        if edited and self.changed:
+        if edited and self.edited:
             self.asked, self.kept = self.input, None
+        self.left &= not edited
 
 
 class Life(RuleBasedStateMachine):
@@ -190,7 +198,9 @@ class Life(RuleBasedStateMachine):
         assert added == Added(rows=len(lines), new=len(new), known=len(lines) - len(new))
         for name, variant in lines.items():
             known = self.tasks.setdefault(name, Known(asked=variant))
-            known.input = variant
+            known.input, known.left = variant, False
+        for name in self.tasks.keys() - lines.keys():
+            self.tasks[name].left |= self.tasks[name].state is State.PENDING
 
     @rule(decision=st.sampled_from(Decision))
     def decide(self, decision: Decision) -> None:
@@ -537,7 +547,8 @@ class Life(RuleBasedStateMachine):
         assert status.tasks == len(self.tasks)
         assert status.changed == sum(each.changed for each in known)
         pending = [each for each in known if each.state is State.PENDING]
-        assert status.held == sum(each.changed or self.paused for each in pending)
+        assert status.gone == sum(each.left for each in pending)
+        assert status.held == sum(not each.due or self.paused for each in pending)
         assert (status.paused is not None) == self.paused
         assert status.money == sum(self.money.values(), Money())
 

@@ -8,6 +8,7 @@ from runner.cli.actions import overriding
 from runner.cli.actions.looking import same_store
 from runner.cli.actions.run import dry_run
 from runner.cli.actions.sending import stoppable
+from runner.cli.actions.summary import gone_note
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import Watcher
 from runner.cli.layout import count, pairs
@@ -84,6 +85,9 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
             f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
             "sent for them until --changed ask or --changed keep"
         )
+    if status.gone:
+        numbers["gone"] = status.gone
+        voice.note(gone_note(status, same_store(session)))
     tell_uncollected(session, Exit.DONE, known=[status])
     line = pairs("load", {"job": status.run.job, "run": status.run.name, **numbers})
     session.log_to_file(session.line("info", "load.end", {"run": status.run.name, **numbers}))

@@ -92,6 +92,7 @@ def document(found: app.Plan, code: Exit) -> dict[str, object]:
         "to_post": found.to_post,
         "done": found.done,
         "changed": found.status.changed,
+        "gone": found.status.gone,
         "cost": _range(found.cost),
         "hold": exact(found.hold),
         "targets": [_target(each) for each in found.targets],
@@ -160,6 +161,8 @@ def _lines(found: app.Plan) -> list[str]:
     lines = [f"{status.run.name} · {what} · {found.done:,} already done, {found.to_post:,} to post"]
     if status.changed:
         lines.append(f"{count(status.changed, 'task')} changed since asked: --changed ask or keep")
+    if status.gone:
+        lines.append(f"{count(status.gone, 'queued task')} not in the input any more, left alone")
     rows = [_row(each) for each in found.targets if each.history.to_post]
     if rows:
         if len(rows) > 1:

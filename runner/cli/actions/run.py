@@ -110,6 +110,8 @@ def _tell(session: Session, counted: app.DryRun) -> None:
         "to_post": counted.to_post,
         "calls": counted.calls,
     }
+    if counted.gone:
+        keys["gone"] = counted.gone
     if session.voice.json:
         hold = {"hold": exact(counted.hold_nanousd)}
         session.voice.event("result", {**keys, **hold, "dry_run": True, "exit": 0})
@@ -122,5 +124,10 @@ def _tell(session: Session, counted: app.DryRun) -> None:
             f"rejected, {counted.duplicates:,} duplicates\n"
             f"would post {count(counted.to_post, 'task')}, holding up to "
             f"{short(counted.hold_nanousd)}, in at least {count(counted.calls, 'call')}; "
-            "nothing was sent"
+            f"nothing was sent{_left_alone(counted.gone)}"
         )
+
+
+def _left_alone(gone: int) -> str:
+    """Of *gone* tasks, if there are any."""
+    return f"\n{count(gone, 'queued task')} not in the input any more, left alone" if gone else ""

@@ -130,6 +130,8 @@ def status_keys(status: RunStatus, now: datetime) -> dict[str, object]:
         "cost": amount(status.money.charged),
         "held": amount(held(status)),
     }
+    if status.gone:
+        keys["gone"] = status.gone
     if status.oldest_posted_at is not None:
         keys["oldest"] = f"{_age_s(status.oldest_posted_at, now)}s"
     if status.paused is not None:
@@ -169,6 +171,8 @@ def describe(status: RunStatus, now: datetime) -> str:
         parts.append(f"{status.states[State.UNKNOWN]:,} in doubt")
     if status.changed:
         parts.append(f"{status.changed:,} changed")
+    if status.gone:
+        parts.append(f"{status.gone:,} not in the input any more")
     if status.rejected:
         parts.append(f"{status.rejected:,} rows rejected")
     if status.paused is not None:

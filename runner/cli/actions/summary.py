@@ -128,6 +128,16 @@ def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
     return _STOPPED.get(summary.exit)
 
 
+def gone_note(status: RunStatus, same: str) -> str:
+    """Of queued tasks that the latest input does not ask; *same* names the store, if need be."""
+    are = "task is" if status.gone == 1 else "tasks are"
+    return (
+        f"{status.gone:,} queued {are} not asked by the input any more (a row, target or sample "
+        "taken out, or beyond --limit), and not sent: put them back, or drop them with: "
+        f"runner cancel {status.run.name} --gone{same}"
+    )
+
+
 def _asked_later(status: RunStatus) -> str:
     out = waiting(status) - status.states[State.PENDING]
     return "; ask leaves those at the API, so say it once they are back" if out else ""
@@ -138,11 +148,16 @@ def _undecided(session: Session, summary: RunSummary) -> RunnerError | None:
     if not runs:
         return None
     status = runs[0]
+    name, same = status.run.name, same_store(session)
+    ways = []
+    if status.undecided > status.gone:
+        ways.append("of what was edited, start it with --changed ask or --changed keep")
+    if status.gone:
+        ways.append(f"drop what is not in the input any more: runner cancel {name} --gone{same}")
     return RunnerError(
-        f"{count(sum(each.undecided for each in runs), 'task')} of {status.run.name} wait for a "
-        "decision; no start goes on with them before",
-        how=f"see what they ask now: runner tasks {status.run.name} --state pending"
-        f"{same_store(session)}; then start it with --changed ask or --changed keep",
+        f"{count(sum(each.undecided for each in runs), 'task')} of {name} wait for a decision; "
+        "no start goes on with them before",
+        how="; ".join(ways) or None,
     )
 
 
@@ -155,6 +170,8 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
             f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
             f"sent for them until --changed ask or --changed keep{_asked_later(status)}"
         )
+    if status.gone:
+        yield gone_note(status, same)
     if unknown := status.states[State.UNKNOWN]:
         yield (
             f"{count(unknown, 'task')} in doubt: the API may have them, so they are not posted "
@@ -207,6 +224,8 @@ def _counts(status: RunStatus) -> dict[str, object]:
             keys[state.value] = states[state]
     if status.changed:
         keys["changed"] = status.changed
+    if status.gone:
+        keys["gone"] = status.gone
     if status.rejected:
         keys["rejected"] = status.rejected
     return keys | {"cost": amount(status.money.charged), "held": amount(held(status))}

@@ -18,7 +18,7 @@ class ErrorsOptions(Selectors):
 
 @verb("errors")
 @run_argument
-@selector_options()
+@selector_options(but=["gone"])
 @click.option("--rows", is_flag=True, help="List the tasks instead, as `runner tasks` does.")
 def command(session: Session, /, run: str | None, **given: Unpack[ErrorsOptions]) -> Exit:
     """Failures of RUN grouped by cause, with the API's words and a command to go on.

@@ -28,7 +28,7 @@ class ExportOptions(Selectors):
     multiple=True,
     help="Default: by the name of FILE; csv with -o -; without -o what the job says.",
 )
-@selector_options(but=["limit"])
+@selector_options(but=["gone", "limit"])
 @click.option("--raw-cells", is_flag=True, help="Leave CSV cells that look like formulas.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is no earlier export.")
 def command(session: Session, /, run: str | None, **given: Unpack[ExportOptions]) -> Exit:

@@ -36,7 +36,7 @@ def note_changes(db: Db, scope: dict[str, object]) -> None:
         f"""
         DELETE FROM changes WHERE task_id IN (
             SELECT t.id {known}
-             WHERE t.changed = 1
+             WHERE t.changed <> 0
                AND (p.hash = a.hash OR p.kept_hash IS NOT DISTINCT FROM a.hash))
         """,
         scope,

@@ -129,7 +129,7 @@ def _line(row: Row) -> TaskLine:
         turn=turn,
         state=State(state),
         reason=reason,
-        changed=bool(changed),
+        changed=changed == 1,
         attempts=attempts,
         polls=polls,
         code=code,

@@ -16,6 +16,7 @@ from runner.rows import InputRow
 from runner.store.postgres import follow_ups
 from runner.store.postgres.changes import note_changes
 from runner.store.postgres.connection import Db
+from runner.store.postgres.gone import withhold_unasked
 from runner.store.postgres.runs import hold_run
 from runner.store.values import Added
 
@@ -104,6 +105,7 @@ def _add_part(db: Db, load: int, rows: Sequence[InputRow], *, now: datetime) -> 
     new = _queue_tasks(db, scope | {"last_task": last_task}, last_task)
     if new < asks:
         note_changes(db, scope | {"last_task": last_task})
+    withhold_unasked(db, scope | {"last_task": last_task})
     lines, duplicates = _lines_of_part(db, scope)
     # A part that was added before is replaced, not counted twice.
     db.execute(

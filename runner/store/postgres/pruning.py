@@ -28,7 +28,7 @@ _OVER: Final = frozenset({State.COMPLETED, State.FAILED, State.EXPIRED, State.CA
 # A task with an edit to be decided may be asked again, and needs its texts for that.
 # What an open incident is about stays whole until a person has closed it.
 _ENDED: Final = f"""
-    t.state IN ({", ".join(repr(str(s)) for s in sorted(_OVER))}) AND t.changed = 0
+    t.state IN ({", ".join(repr(str(s)) for s in sorted(_OVER))}) AND t.changed <> 1
     AND NOT EXISTS (SELECT 1 FROM incidents x WHERE x.task_id = t.id AND x.closed_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM extra_charges x WHERE x.task_id = t.id AND x.state = 'posted')
 """

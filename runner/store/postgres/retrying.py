@@ -20,7 +20,7 @@ def retry(db: Db, run: int, which: RetryFilter, *, now: datetime) -> int:
         # Naming the error or paying again is also the word to ask the edited request.
         take_edits(db, "SELECT id FROM chosen", {})
         db.execute(
-            "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
+            "UPDATE tasks SET changed = 0 WHERE changed <> 0 AND id IN (SELECT id FROM chosen)"
         )
     retried = sum(
         db.execute(

@@ -22,6 +22,7 @@ from runner.store.postgres import (
     collecting,
     controlling,
     follow_ups,
+    gone,
     live,
     loading,
     posting,
@@ -145,6 +146,12 @@ class PostgresStore(
         return await self._writer.write(loading.add_rows, load, rows, now=now)
 
     async def end_load(self, load: int, *, rejected: int, now: datetime) -> None:
+        if (ends := await self._reader.read(gone.pending_before, load)) is not None:
+            low, high = ends
+            for first in range(low, high + 1, gone.MARKED_AT_ONCE):
+                last = min(high, first + gone.MARKED_AT_ONCE - 1)
+                await self._writer.write(gone.withhold_gone, load, first, last)
+                await self._clock.sleep(_BREATH_S)
         await self._writer.write(loading.end_load, load, rejected=rejected, now=now)
 
     async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:

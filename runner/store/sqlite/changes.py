@@ -35,7 +35,7 @@ def note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:
     db.execute(
         f"""
         DELETE FROM changes WHERE task_id IN (
-            SELECT t.id {known} WHERE t.changed = 1 AND (p.hash = a.hash OR p.kept_hash IS a.hash))
+            SELECT t.id {known} WHERE t.changed <> 0 AND (p.hash = a.hash OR p.kept_hash IS a.hash))
         """,
         scope,
     )

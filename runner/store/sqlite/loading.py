@@ -24,6 +24,7 @@ from runner.lifecycle import State
 from runner.rows import InputRow
 from runner.store.sqlite import follow_ups
 from runner.store.sqlite.changes import note_changes
+from runner.store.sqlite.gone import withhold_unasked
 from runner.store.values import Added
 
 PART: Final = 2_000
@@ -206,6 +207,7 @@ def _merge(
     new = _queue_tasks(db, scope | {"last_task": last_task}, last_task)
     if new < asks:
         note_changes(db, scope | {"last_task": last_task})
+    withhold_unasked(db, scope | {"last_task": last_task})
     (asked,) = db.execute(
         """
         SELECT count(*) FROM staged_asks a

@@ -21,7 +21,7 @@ def retry(db: sqlite3.Connection, run: int, which: RetryFilter, *, now: datetime
         # Naming the error or paying again is also the word to ask the edited request.
         take_edits(db, "SELECT id FROM chosen", {})
         db.execute(
-            "UPDATE tasks SET changed = 0 WHERE changed = 1 AND id IN (SELECT id FROM chosen)"
+            "UPDATE tasks SET changed = 0 WHERE changed <> 0 AND id IN (SELECT id FROM chosen)"
         )
     retried = sum(
         db.execute(

@@ -55,6 +55,8 @@ def condition(which: Selection) -> Condition:
             values["sel_runs"] = _json(which.runs)
     if which.states is not None:
         parts.append(_states(which))
+    if which.gone:
+        parts.append("t.state = 'pending' AND t.changed = 2")
     if which.providers is not None:
         parts.append(
             "t.target_id IN (SELECT g.id FROM targets g, json_each(:sel_providers) e"

@@ -21,6 +21,7 @@ from runner.store.sqlite import (
     collecting,
     controlling,
     follow_ups,
+    gone,
     listing,
     live,
     loading,
@@ -151,6 +152,12 @@ class SqliteStore(
         return await self._writer.write(loading.add_rows, load, rows, now=now)
 
     async def end_load(self, load: int, *, rejected: int, now: datetime) -> None:
+        if (ends := await self._reader.read(gone.pending_before, load)) is not None:
+            low, high = ends
+            for first in range(low, high + 1, gone.MARKED_AT_ONCE):
+                last = min(high, first + gone.MARKED_AT_ONCE - 1)
+                await self._writer.write(gone.withhold_gone, load, first, last)
+                await self._clock.sleep(_BREATH_S)
         await self._writer.write(loading.end_load, load, rejected=rejected, now=now)
 
     async def decide_changes(self, run: int, decision: Decision, *, now: datetime) -> int:
