@@ -89,6 +89,10 @@ def _duplicate_of(line: ExportLine, _: Run) -> Value:
     return line.duplicate_of
 
 
+def _changed(line: ExportLine, _: Run) -> Value:
+    return line.changed or None
+
+
 COLUMNS: Final[dict[str, Read | None]] = {
     "target": None,
     "provider": None,
@@ -123,6 +127,7 @@ COLUMNS: Final[dict[str, Read | None]] = {
     "tag": None,
     "position": _position,
     "duplicate_of": _duplicate_of,
+    "changed": _changed,
 }
 """Name and reader of each; None: it stands as it is stored."""
 

@@ -242,5 +242,7 @@ class ExportLine:
     cells: str
     """JSON object."""
     duplicate_of: int | None
+    changed: bool = False
+    """The row was edited since, undecided: the prompt is not what *cells* say now."""
     values: Mapping[str, object] = field(default_factory=dict)
     """Our columns, named as in the view ``results_v1``."""

@@ -104,3 +104,13 @@ async def test_limit_limits_what_is_queued_already(place: Place) -> None:
     assert (states(summary), summary.exit) == ({State.COMPLETED: 2, State.PENDING: 3}, Exit.DONE)
     assert (await place.start(job, trial)).calls == 0
     assert states(await place.start(job)) == {State.COMPLETED: 5}
+
+
+async def test_an_export_says_which_cells_are_not_what_was_asked(place: Place) -> None:
+    """Beside the edited question stands the answer to the old one, until somebody decides."""
+    await place.start(edited(place, "one"))
+    summary = await place.start(edited(place, "two"), RunOptions(wait_s=3600))
+    (file,) = (file for file in summary.files if file.suffix == ".jsonl")
+    found = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [line["changed"] for line in found] == [True, True]
+    assert [line["prompt"].split()[-1] for line in found] == ["one?", "one?"]

@@ -98,6 +98,7 @@ async def test_what_an_answer_brought_stands_in_its_line(tmp_path: Path) -> None
         "remote_id": "remote-0",
         "position": 1,
         "duplicate_of": None,
+        "changed": None,
     }
     assert {name: line[name] for name in shown} == shown
     assert list(line) == ["input", *COLUMNS]

@@ -144,6 +144,7 @@ def _keys(found: app.Plan, code: Exit) -> dict[str, object]:
         "run": found.status.run.name,
         "tasks": found.status.tasks,
         "to_post": found.to_post,
+        **({"gone": found.status.gone} if found.status.gone else {}),
         "expected": "unknown" if cost is None else amount(cost.expected),
         "low": "unknown" if cost is None else amount(cost.low),
         "high": "unknown" if cost is None else amount(cost.high),

@@ -269,20 +269,28 @@ def export_page(
         return [], None
     tasks = _tasks_of(db, [row for _, row, _, _ in inputs], which)
     lines = [
-        ExportLine(position=position, cells=cells, duplicate_of=duplicate_of, values=values)
+        ExportLine(
+            position=position,
+            cells=cells,
+            duplicate_of=duplicate_of,
+            changed=changed,
+            values=values,
+        )
         for position, row, duplicate_of, cells in inputs
-        for values in tasks.get(row, [])
+        for changed, values in tasks.get(row, [])
     ]
     return lines, inputs[-1][0]
 
 
-def _tasks_of(db: Db, rows: list[int], which: Selection) -> dict[int, list[dict[str, object]]]:
+def _tasks_of(
+    db: Db, rows: list[int], which: Selection
+) -> dict[int, list[tuple[bool, dict[str, object]]]]:
     sql, values = condition(which)
     columns = ", ".join(f"v.{name}" for name in EXPORTED)
-    found: dict[int, list[dict[str, object]]] = {}
-    for row, *line in db.execute(
+    found: dict[int, list[tuple[bool, dict[str, object]]]] = {}
+    for row, changed, *line in db.execute(
         f"""
-        SELECT t.row_id, {columns}
+        SELECT t.row_id, t.changed = 1, {columns}
           FROM unnest(%(rows)s::bigint[]) AS e(value)
          JOIN tasks t ON t.row_id = e.value
           JOIN results_v1 v ON v.task_id = t.id
@@ -291,5 +299,5 @@ def _tasks_of(db: Db, rows: list[int], which: Selection) -> dict[int, list[dict[
         """,
         values | {"rows": list(set(rows))},
     ):
-        found.setdefault(row, []).append(dict(zip(EXPORTED, line, strict=True)))
+        found.setdefault(row, []).append((bool(changed), dict(zip(EXPORTED, line, strict=True))))
     return found
