@@ -59,6 +59,7 @@ class Listing:
                         cost=row.cost_nanousd,
                         posted_at=row.posted_at,
                         request=row.request,
+                        live=row.live,
                     )
                 )
 

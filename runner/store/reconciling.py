@@ -95,6 +95,8 @@ class Sighting:
     posted_at: datetime | None = None
     request: str | None = None
     """The digest of what was asked (``parameters.request_digest``); None where nobody says."""
+    live: bool = False
+    """It was a Live call: nothing can be fetched under its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

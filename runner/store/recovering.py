@@ -48,7 +48,8 @@ def asks_the_same(body: str | None, endpoint: str, sighting: Sighting) -> bool:
     Within a store a tag tells that. Another store may have asked another question, or another
     model, for the same row of the same job.
     """
-    if body is None or sighting.request is None or Endpoint.parse(endpoint).method is Method.LIVE:
+    live = sighting.live or Endpoint.parse(endpoint).method is Method.LIVE
+    if body is None or sighting.request is None or live:
         return False
     return request_digest(json.loads(body)) == sighting.request
 

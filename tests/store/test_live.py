@@ -14,7 +14,18 @@ from runner.store.endings import Answered, AnswerLost, LiveEnding, RemotelyFaile
 from runner.store.protocol import TaskStore
 from runner.store.reconciling import Sighting
 from runner.store.values import AttemptOver, RetryFilter
-from runner.task import Endpoint, Gateway, Method, NotTaken, Provider, Refused, RemoteId, Target
+from runner.task import (
+    Endpoint,
+    Gateway,
+    Method,
+    NotTaken,
+    Provider,
+    Refused,
+    RemoteId,
+    Tag,
+    Target,
+    TaskId,
+)
 from tests.store.steps import ANSWER, CLAUDE, HOUR, MINUTE, OpenStore, Scene, begin, numbered
 from tests.support.clock import ManualClock
 
@@ -268,6 +279,57 @@ async def test_a_listed_live_task_is_not_taken_for_one_to_fetch(live: Live) -> N
     found = await live.scene.store.found([seen], now=live.scene.clock.now())
     assert (found.adopted, found.incidents) == (frozenset(), 0)
     assert await live.scene.states() == {State.PENDING: 1}
+
+
+@pytest.mark.parametrize(
+    ("cost", "money"),
+    [(CHARGE, Money(charged=CHARGE)), (None, Money(at_risk=RESERVE)), (0, Money(at_risk=RESERVE))],
+)
+@pytest.mark.parametrize("asked_before", [False, True])
+async def test_a_live_call_of_a_day_that_was_lost_is_a_lost_answer(
+    live: Live, cost: int | None, money: Money, asked_before: bool
+) -> None:
+    """F28: its answer was in the reply. Asked for by its id, it would stop every later start."""
+    store, now = live.scene.store, live.scene.clock.now()
+    batch = await live.call()
+    first = batch.attempts[0].tag
+    if asked_before:
+        await live.settle(batch, failed(batch, None, 0))
+    else:
+        await live.settle(batch, NotTaken(tag=first, why="40202", wait_s=0))
+    tag = Tag.parse(first)
+    assert tag is not None
+    # Two later, and of a row that has another number since it was loaded anew.
+    later = str(replace(tag, task=TaskId(tag.task + 9), attempt=3))
+    seen = [Sighting(tag=later, remote_id=ID, cost=cost, posted_at=now, live=True)]
+    # Twice, as a waiting time lies between two listings.
+    for adopted in (frozenset({later}), frozenset[str]()):
+        found = await store.found(seen, now=now)
+        assert (found.adopted, found.incidents) == (adopted, 0)
+    status = await live.scene.status()
+    assert status.reasons == {(State.FAILED, Reason.ANSWER_LOST): 1}
+    assert status.money == money
+    taken = await store.take_posted(9, worker=live.scene.worker, now=now + HOUR, lease=MINUTE)
+    assert taken == []
+    assert await store.retry(live.scene.run.id, RetryFilter(), now=now) == 0
+    assert await live.sound()
+
+
+async def test_a_live_call_of_a_day_that_was_lost_is_asked_again_where_the_run_says_so(
+    live: Live,
+) -> None:
+    """The same as for any other lost answer."""
+    await live.resend(True)
+    batch = await live.call()
+    tag = Tag.parse(batch.attempts[0].tag)
+    assert tag is not None
+    await live.settle(batch, NotTaken(tag=str(tag), why="40202", wait_s=0))
+    seen = [Sighting(tag=str(replace(tag, attempt=2)), remote_id=ID, cost=CHARGE, live=True)]
+    await live.scene.store.found(seen, now=live.scene.clock.now())
+    assert await live.scene.states() == {State.PENDING: 1}
+    assert (await live.call()).attempts[0].number == 3
+    assert (await live.scene.status()).money == Money(charged=CHARGE, reserved=RESERVE)
+    assert await live.sound()
 
 
 async def test_each_lane_sees_only_its_own_tasks(store: TaskStore, clock: ManualClock) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -108,6 +108,17 @@ async def test_what_may_be_another_question_is_told_and_not_taken_up(
     (incident,) = await store.incidents()
     assert incident.kind is IncidentKind.ORPHAN
     assert incident.amount > 0
+    assert await store.adopt_orphans(now=clock.now()) == 0
+    assert await replaced.scene.states() == {State.PENDING: 3}
+
+
+async def test_the_same_words_asked_live_are_told_and_not_taken_up(
+    replaced: Replaced, clock: ManualClock
+) -> None:
+    """The target was Live in that store: there is no answer to fetch under its id."""
+    store = replaced.scene.store
+    live = replace(replaced.sighting(1, request_of(1)), live=True)
+    assert (await store.found([live], now=clock.now())).incidents == 1
     assert await store.adopt_orphans(now=clock.now()) == 0
     assert await replaced.scene.states() == {State.PENDING: 3}
 

@@ -1,5 +1,6 @@
 """Live and Standard targets in one run, through both gateways, and what a kill leaves of it."""
 
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -136,6 +137,23 @@ def test_a_kill_during_live_calls_pays_nothing_twice_in_silence(tmp_path: Path) 
         assert again.returncode == 0, again.stderr
         assert states(work) == {"completed": 6}
         assert charged_there(work) <= money(work, "charged") + money(work, "at_risk")
+        assert work.runner("verify").returncode == 0
+
+
+def test_a_store_put_back_from_before_live_calls_goes_on_and_counts_them(tmp_path: Path) -> None:
+    """F28: nobody can fetch their answers, so they are lost and paid, to the nano-dollar."""
+    with place(tmp_path, PERPLEXITY, 4, "50ms") as work:
+        assert work.runner("load", "job.toml").returncode == 0
+        assert work.runner("db", "backup", "yesterday.db").returncode == 0
+        assert work.runner("run", "job.toml").returncode == 0
+        shutil.copy(work.folder / "yesterday.db", work.folder / "runner.db")
+        for _ in range(2):
+            ended = work.runner("run", "job.toml", RUNNER_SETTLE_SECONDS="2")
+            assert ended.returncode == 1, ended.stderr
+            assert states(work) == {"failed": 4}
+        assert work.api.ledger()["live"] == 4, "nothing was asked again"
+        assert money(work, "charged") == charged_there(work) > 0
+        assert money(work, "at_risk") == 0
         assert work.runner("verify").returncode == 0
 
 

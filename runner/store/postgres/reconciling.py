@@ -12,7 +12,8 @@ from runner.store.postgres.connection import Db
 from runner.store.postgres.deaths import outlived
 from runner.store.postgres.extras import add_extra, is_extra
 from runner.store.postgres.owners import Owners
-from runner.store.postgres.recovering import installs, take_up
+from runner.store.postgres.recovering import installs
+from runner.store.postgres.taking_up import take_up
 from runner.store.reconciling import (
     Found,
     Incident,
@@ -200,7 +201,8 @@ def _orphan(tag: Tag, sighting: Sighting, account: int | None) -> NewIncident:
         remote_id=sighting.remote_id,
         tag=str(tag),
         account=account,
-        request=sighting.request,
+        # Kept for what may be taken up later: a Live call cannot.
+        request=None if sighting.live else sighting.request,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from runner.store.postgres import recovering
+from runner.store.postgres import recovering, taking_up
 from runner.store.postgres.connection import Connection
 from runner.store.recovering import Unlisted
 
@@ -33,7 +33,7 @@ class RecoveringVerbs:
         await self._writer.write(recovering.note_listing, at=at, account=account)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
-        return await self._writer.write(recovering.adopt_orphans, now=now)
+        return await self._writer.write(taking_up.adopt_orphans, now=now)
 
     async def listed(self, *, account: int | None = None, among: Collection[int] = ()) -> None:
         await self._writer.write(recovering.listed, account, among)

@@ -23,7 +23,8 @@ from runner.store.reconciling import (
 from runner.store.sqlite.deaths import outlived
 from runner.store.sqlite.extras import add_extra, is_extra
 from runner.store.sqlite.owners import Owners
-from runner.store.sqlite.recovering import installs, take_up
+from runner.store.sqlite.recovering import installs
+from runner.store.sqlite.taking_up import take_up
 from runner.task import Endpoint, Method, Tag
 
 _ADOPTS: Final = frozenset({State.UNKNOWN, State.QUARANTINED, State.PENDING})
@@ -180,7 +181,8 @@ def _orphan(tag: Tag, sighting: Sighting, account: int | None) -> NewIncident:
         remote_id=sighting.remote_id,
         tag=str(tag),
         account=account,
-        request=sighting.request,
+        # Kept for what may be taken up later: a Live call cannot.
+        request=None if sighting.live else sighting.request,
     )
 
 

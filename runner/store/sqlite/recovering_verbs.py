@@ -7,7 +7,7 @@ from datetime import datetime
 from runner.rows import Batch
 from runner.store.mark import Mark
 from runner.store.recovering import Unlisted
-from runner.store.sqlite import identity, recovering
+from runner.store.sqlite import identity, recovering, taking_up
 from runner.store.sqlite.connection import Connection
 
 
@@ -54,7 +54,7 @@ class RecoveringVerbs:
         await self._writer.write(recovering.note_listing, at=at, account=account)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
-        return await self._writer.write(recovering.adopt_orphans, now=now)
+        return await self._writer.write(taking_up.adopt_orphans, now=now)
 
     async def listed(self, *, account: int | None = None, among: Collection[int] = ()) -> None:
         await self._writer.write(recovering.listed, account, among, self._write_mark)
