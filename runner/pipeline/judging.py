@@ -7,13 +7,14 @@
 Two clean listings, settle / 3 apart, prove an attempt absent. The rules: DESIGN.md §4 Reconciling.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from runner.api.wire import Listed
 from runner.store.reconciling import Doubt, Known
+from runner.task import Endpoint, Method
 from runner.windows import COMPLETION_WINDOW
 
 GIVE_UP_S: Final = COMPLETION_WINDOW.total_seconds()
@@ -69,7 +70,7 @@ def sight_of(
         after_expected=doubt.accepted_after,
         later_expected=doubt.accepted_later,
         described=described,
-        nameless=any(_may_be(doubt, row, prompts) for row in rows),
+        nameless=any(may_be(doubt.endpoint, row, prompts) for row in rows),
     )
 
 
@@ -79,12 +80,13 @@ def _is_later(doubt: Doubt, task: Known) -> bool:
     return task.intended_api > doubt.over_api
 
 
-def _may_be(doubt: Doubt, row: Listed, prompts: set[str | None]) -> bool:
+def may_be(endpoint: Endpoint, row: Listed, prompts: Set[str | None]) -> bool:
+    """Whether a row without a tag may be one of *prompts* (None: nobody knows) at *endpoint*."""
     if row.tag is not None:
         return False
     if row.url is not None:
-        theirs = f"/{doubt.endpoint.provider}/llm_responses/" in row.url
-        if not theirs or row.url.endswith("/live"):
+        theirs = f"/{endpoint.provider}/llm_responses/" in row.url
+        if not theirs or row.live is not (endpoint.method is Method.LIVE):
             return False
     return row.prompt is None or None in prompts or row.prompt in prompts
 

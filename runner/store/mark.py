@@ -4,20 +4,26 @@
                     <install 8>      a line for each store that stood here before, and has posted
 
 Made before anything is loaded, with the batch 0. Written before an intent is durable, so it is
-never behind what may have left; where a crash leaves it ahead, one listing too many is read. It is
-not synced for each batch: after a power cut it may be behind the store, which says nothing, and an
-older copy would have to be put back in the same minute to go unseen.
+never behind what may have left, with a ``?`` in front of the number; once it is durable, and before
+anything leaves, that becomes a space. A crash in between leaves a number that was never sent, and
+is not taken for one. It is not synced for each batch: after a power cut it may be behind the store,
+which says nothing, and an older copy would have to be put back in the same minute to go unseen.
 """
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final, Self
 
 from runner.store.values import StoreUnwritable
 
-_LINE: Final = re.compile(rb"([a-z2-7]{8}) (\d{19})\n")
+_LINE: Final = re.compile(rb"([a-z2-7]{8})([ ?])(\d{19})\n")
 _LENGTH: Final = 29
+_INSTALL_ENDS: Final = 8
+_SENT: Final = b" "
+_MAYBE: Final = b"?"
 _BEFORE: Final = re.compile(rb"^([a-z2-7]{8})$", re.MULTILINE)
 _LONGEST: Final = 64 * 1024
 
@@ -29,6 +35,9 @@ class Mark:
         self._path = path
         self._file = file
         self._install = ""
+        self._intended = 0
+        # An intent is written by the store's thread, and confirmed by the engine's.
+        self._lock = Lock()
 
     @classmethod
     def beside(cls, store: Path) -> Self:
@@ -45,13 +54,16 @@ class Mark:
             raise _unwritable(path, error) from error
 
     def read(self) -> tuple[str, int] | None:
-        """The install and its newest batch; None if the file says nothing.
+        """The install and the newest batch that was sent, or about to be; None if the file says
+        nothing.
 
         Raises:
             StoreUnwritable: it cannot be read just now.
         """
         found = _LINE.fullmatch(self._pread(_LENGTH, 0))
-        return (found[1].decode(), int(found[2])) if found else None
+        if found is None:
+            return None
+        return found[1].decode(), int(found[3]) - (found[2] == _MAYBE)
 
     def before(self) -> list[str]:
         """The installs that have posted here before that one.
@@ -68,15 +80,42 @@ class Mark:
             raise _unwritable(self._path, error, "read") from error
 
     def write(self, install: str, batch: int) -> None:
-        """
+        """The store knows all up to *batch*.
+
         Raises:
             StoreUnwritable: it could not be written, so nothing may be sent.
         """
-        try:
-            if install != self._install:
-                self._keep(install)
+        self._write(install, batch, _SENT)
+
+    def intend(self, install: str, batch: int) -> None:
+        """The intent of *batch* is about to be durable.
+
+        Raises:
+            StoreUnwritable: as ``write``.
+        """
+        self._write(install, batch, _MAYBE)
+
+    def confirm(self, batch: int) -> None:
+        """The intent of *batch* is durable: it is sent from now on, even if this cannot be written.
+        The next intent, which must be, tells it too."""
+        with self._lock, suppress(StoreUnwritable):
+            if batch == self._intended:
+                self._put(_SENT, _INSTALL_ENDS)
+
+    def _write(self, install: str, batch: int, sent: bytes) -> None:
+        with self._lock:
+            try:
+                if install != self._install:
+                    self._keep(install)
+            except OSError as error:
+                raise _unwritable(self._path, error) from error
             # In place and of one length: needs no room on the disk, and is never half new.
-            os.pwrite(self._file, f"{install} {batch:019}\n".encode(), 0)
+            self._put(install.encode() + sent + f"{batch:019}\n".encode(), 0)
+            self._intended = batch
+
+    def _put(self, text: bytes, at: int) -> None:
+        try:
+            os.pwrite(self._file, text, at)
         except OSError as error:
             raise _unwritable(self._path, error) from error
 

@@ -132,6 +132,8 @@ class Found:
     """Tags of tasks whose id we had."""
     adopted: frozenset[str]
     """Tags of tasks that are posted from now on."""
+    strangers: frozenset[str] = frozenset()
+    """Tags of this store's that none of its own intents has."""
     incidents: int
     """Newly opened."""
 
@@ -139,6 +141,7 @@ class Found:
         return Found(
             known={**self.known, **other.known},
             adopted=self.adopted | other.adopted,
+            strangers=self.strangers | other.strangers,
             incidents=self.incidents + other.incidents,
         )
 

@@ -1,7 +1,7 @@
 """What the store knows of its own past: copied, claimed, put back, killed again and again."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -38,8 +38,46 @@ class Unlisted:
     another store has posted, nobody knows when."""
     by_api: bool
     """Whether *newest* is of the API's time; else of our clock."""
-    clean_api: datetime | None
-    """The API's time of the first listing since, so that the wait goes on across starts."""
+    accepted: datetime | None = None
+    """The newest intent of this account's of which the API took tasks that the store knows: a
+    listing from then on has to show one. None if there is none."""
+    accepted_by_api: bool = False
+    """The same of *accepted*."""
+    since_api: datetime | None = None
+    """The API's time when a listing was first asked for."""
+    clean_api: datetime | None = None
+    """The API's time of the first listing that counts and has brought nothing new since, so that
+    the wait goes on across starts."""
+    strangers: bool = False
+    """A listing has shown something of the store's that it did not know."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether something was certainly sent that the store does not know."""
+        return self.why in {Doubted.BEHIND, Doubted.REPLACED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look at the account's listing came to."""
+
+    at: datetime | None
+    """The API's time; None if it is not known."""
+    counts: bool | None
+    """Whether it can be relied on; None if it could not be read."""
+    news: bool = False
+    """It brought something that no look before it had: it lags, and may bring more."""
+    strangers: bool = False
+    """As in ``Unlisted``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """What would be paid twice if all that waits had been posted before."""
+
+    tasks: int
+    reserve: int
+    """Nano-dollars that posting them sets aside."""
 
 
 def asks_the_same(body: str | None, endpoint: str, sighting: Sighting) -> bool:
@@ -61,8 +99,14 @@ class Recovering(Protocol):
         """Why and from when to list before the first post; None if there is no reason to, or none
         to list *account*, which was listed."""
 
-    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
-        """Remember the API's time of the first listing, unless an earlier one is known."""
+    async def note_look(self, look: Look, *, account: int | None = None) -> None:
+        """Remember how far the waits have come."""
+
+    async def pending_prompts(self, prompts: Collection[str]) -> Mapping[Endpoint, Set[str]]:
+        """Where tasks wait to be posted, and those of *prompts* that are among theirs."""
+
+    async def at_stake(self) -> Stake:
+        """What is paid twice in the worst case where the store is wrongly taken at its word."""
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         """Tasks that were loaded since an orphan of theirs was found are posted under its id, and

@@ -21,6 +21,7 @@ from runner.store.planning import Kind
 from runner.store.postgres.store import PostgresStore
 from runner.store.protocol import TaskStore
 from runner.store.reconciling import IncidentKind, Sighting
+from runner.store.recovering import Look
 from runner.store.sqlite.store import SqliteStore
 from runner.store.values import Balance, Ceiling, Idle, RetryFilter
 from runner.task import RemoteId, Tag, Target
@@ -348,7 +349,7 @@ async def test_nothing_is_posted_before_every_account_is_listed(two: Two) -> Non
     assert isinstance(store, SqliteStore | PostgresStore)
     await store.claim(None)
     both = (two.agency, two.brand)
-    await store.note_listing(at=now, account=two.brand)
+    await store.note_look(Look(at=now, counts=True), account=two.brand)
     await store.listed(account=two.brand, among=both)
     assert await store.unlisted(account=two.brand) is None
     assert (await _unlisted(two, two.agency), await _unlisted(two, None)) == (True, True)

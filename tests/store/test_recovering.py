@@ -17,7 +17,7 @@ from runner.parameters import request_digest
 from runner.rows import Ask, Batch
 from runner.store.mark import Mark
 from runner.store.reconciling import IncidentKind, Known, Sighting
-from runner.store.recovering import Doubted
+from runner.store.recovering import Doubted, Look
 from runner.store.sqlite import identity, recovering
 from runner.store.sqlite.connection import connect
 from runner.store.sqlite.copying import copy_store, note_that_it_is_a_copy
@@ -124,8 +124,8 @@ async def test_an_older_copy_is_noticed_until_the_account_was_listed(
         unlisted = await store.unlisted()
         assert unlisted is not None
         assert unlisted.newest == newest
-        await store.note_listing(at=newest)
-        await store.note_listing(at=newest + MINUTE)
+        await store.note_look(Look(at=newest, counts=True))
+        await store.note_look(Look(at=newest + MINUTE, counts=True))
         unlisted = await store.unlisted()
         assert unlisted is not None
         assert unlisted.clean_api == newest
@@ -210,7 +210,7 @@ async def test_a_store_in_the_place_of_one_that_has_posted_is_listed_for_from_th
         assert unlisted is not None
         assert unlisted.newest is None
         # Somebody else's window would be shorter.
-        await store.note_listing(at=clock.now())
+        await store.note_look(Look(at=clock.now(), counts=True))
         await store.claim(None)
         unlisted = await store.unlisted()
         assert unlisted is not None

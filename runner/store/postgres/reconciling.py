@@ -71,7 +71,7 @@ def found(
     owners = Owners(db, [tag for each in sightings if (tag := Tag.parse(each.tag)) is not None])
     _hold_tasks(db, sightings)
     known: dict[str, Known] = {}
-    adopted, opened = set(), 0
+    adopted, strangers, opened = set(), set(), 0
     for sighting in sightings:
         tag = Tag.parse(sighting.tag)
         if tag is None:
@@ -90,12 +90,15 @@ def found(
         if row is None:
             if tag.install not in ours:
                 continue
+            strangers.add(sighting.tag)
             if (taken := take_up(db, owners, tag, sighting, account=account, now=now)) is None:
                 opened += open_incident(db, _orphan(tag, sighting, account), now=now)
             elif taken:
                 adopted.add(sighting.tag)
             continue
         attempt, remote_id, state, newest, endpoint, posted_with, batch, intended_api = row
+        if batch is None:
+            strangers.add(sighting.tag)
         if remote_id == sighting.remote_id:
             known[sighting.tag] = Known(
                 batch=batch,
@@ -121,7 +124,12 @@ def found(
             opened += open_incident(db, _double(tag, sighting, remote_id, where), now=now)
     if adopted:
         hit(Point.ADOPT_INSIDE)
-    return Found(known=known, adopted=frozenset(adopted), incidents=opened)
+    return Found(
+        known=known,
+        adopted=frozenset(adopted),
+        strangers=frozenset(strangers),
+        incidents=opened,
+    )
 
 
 def _hold_tasks(db: Db, sightings: Sequence[Sighting]) -> None:

@@ -1,11 +1,12 @@
 """The verbs of a start that cannot take the store at its word: ``Recovering`` on PostgreSQL."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime
 
 from runner.store.postgres import recovering, taking_up
 from runner.store.postgres.connection import Connection
-from runner.store.recovering import Unlisted
+from runner.store.recovering import Look, Stake, Unlisted
+from runner.task import Endpoint
 
 
 class RecoveringVerbs:
@@ -29,8 +30,14 @@ class RecoveringVerbs:
     async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
         return await self._reader.read(recovering.unlisted, account)
 
-    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
-        await self._writer.write(recovering.note_listing, at=at, account=account)
+    async def note_look(self, look: Look, *, account: int | None = None) -> None:
+        await self._writer.write(recovering.note_look, look, account)
+
+    async def pending_prompts(self, prompts: Collection[str]) -> Mapping[Endpoint, Set[str]]:
+        return await self._reader.read(recovering.pending_prompts, prompts)
+
+    async def at_stake(self) -> Stake:
+        return await self._reader.read(recovering.at_stake)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         return await self._writer.write(taking_up.adopt_orphans, now=now)

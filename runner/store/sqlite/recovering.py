@@ -1,6 +1,8 @@
 """Whether the store can be taken at its word: copied, claimed, put back, made anew."""
 
+import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final
@@ -8,13 +10,14 @@ from typing import Final
 from runner.clock import from_ms, to_ms
 from runner.errors import WrongInput
 from runner.store.mark import Mark
-from runner.store.recovering import Doubted, Unlisted
+from runner.store.recovering import Doubted, Look, Stake, Unlisted
 from runner.store.sqlite.identity import (
     former_installs,
     install_id,
     new_install_id,
     replaced_installs,
 )
+from runner.task import Endpoint
 
 _OWN: Final = "body_sha256 <> ''"
 """Batches that this state of the store posted, not those found again."""
@@ -92,26 +95,43 @@ def unlisted(db: sqlite3.Connection, account: int | None = None) -> Unlisted | N
     if noted is None or (account is not None and account in _listed(db)):
         return None
     why, _, _ = noted.partition(" ")
-    clean = _get(db, _clean_of(account))
-    row = db.execute(
-        f"""
-        SELECT intended_api_at, intended_at FROM batches WHERE {_OWN} ORDER BY id DESC LIMIT 1
-        """
-    ).fetchone()
     by_api, newest = False, None
     if why == Doubted.REPLACED:
         pass  # The other store's intents are gone with it.
-    elif row is not None:
-        by_api = row[0] is not None
-        newest = row[0] if by_api else row[1]
+    elif (own := _newest_intent(db, None)) is not None:
+        newest, by_api = own
     else:
-        newest = _made_at(db)
+        newest = from_ms(_made_at(db))
+    accepted, accepted_by_api = _newest_intent(db, account, accepted=True) or (None, False)
     return Unlisted(
         why=Doubted(why),
-        newest=None if newest is None else from_ms(newest),
+        newest=newest,
         by_api=by_api,
-        clean_api=None if clean is None else from_ms(int(clean)),
+        accepted=accepted,
+        accepted_by_api=accepted_by_api,
+        since_api=_moment(db, _since_of(account)),
+        clean_api=_moment(db, _clean_of(account)),
+        strangers=_get(db, _STRANGERS) is not None,
     )
+
+
+def _newest_intent(
+    db: sqlite3.Connection, account: int | None, *, accepted: bool = False
+) -> tuple[datetime, bool] | None:
+    """When it was, and whether by the API's time; or the newest of which the API took tasks that
+    every listing shows."""
+    row = db.execute(
+        f"""
+        SELECT intended_api_at, intended_at FROM batches
+         WHERE {_OWN} AND (:account IS NULL OR account_id = :account)
+           AND (NOT :accepted OR accepted > 0 AND endpoint LIKE '%/standard')
+         ORDER BY id DESC LIMIT 1
+        """,
+        {"account": account, "accepted": accepted},
+    ).fetchone()
+    if row is None:
+        return None
+    return from_ms(row[1] if row[0] is None else row[0]), row[0] is not None
 
 
 def _made_at(db: sqlite3.Connection) -> int:
@@ -125,13 +145,31 @@ def _made_at(db: sqlite3.Connection) -> int:
     return int(made_at)
 
 
-def note_listing(db: sqlite3.Connection, *, at: datetime, account: int | None = None) -> None:
-    if _get(db, _clean_of(account)) is None:
-        _set(db, _clean_of(account), str(to_ms(at)))
+def note_look(db: sqlite3.Connection, look: Look, account: int | None = None) -> None:
+    if look.strangers:
+        _set(db, _STRANGERS, "seen")
+    if look.at is None:
+        return
+    if _get(db, _since_of(account)) is None:
+        _set(db, _since_of(account), str(to_ms(look.at)))
+    clean = _clean_of(account)
+    if look.counts is False:
+        db.execute("DELETE FROM install WHERE name = ?", (clean,))
+    elif look.counts and (look.news or _get(db, clean) is None):
+        _set(db, clean, str(to_ms(look.at)))
+
+
+_STRANGERS: Final = "unlisted_strangers"
+"""Under which name it is kept that a listing has shown what the store did not know."""
+
+
+def _since_of(account: int | None) -> str:
+    """Under which name the time of the first look at *account* is kept."""
+    return "unlisted_since" if account is None else f"unlisted_since.{account}"
 
 
 def _clean_of(account: int | None) -> str:
-    """Under which name the time of the first listing of *account* is kept."""
+    """The same of the first listing that counts."""
     return "unlisted_api_at" if account is None else f"unlisted_api_at.{account}"
 
 
@@ -160,7 +198,7 @@ def _forget_listings(db: sqlite3.Connection) -> None:
     db.execute(
         """
         DELETE FROM install
-         WHERE name = 'listed_accounts' OR name LIKE 'unlisted_api_at%'
+         WHERE name = 'listed_accounts' OR name LIKE 'unlisted_%'
         """
     )
 
@@ -169,6 +207,36 @@ def installs(db: sqlite3.Connection) -> frozenset[str]:
     """Whose tags are this store's: its own, those that it had before it was claimed, and those of
     stores that stood in its place."""
     return frozenset([install_id(db), *former_installs(db), *replaced_installs(db)])
+
+
+def pending_prompts(db: sqlite3.Connection, prompts: Collection[str]) -> dict[Endpoint, set[str]]:
+    rows = db.execute(
+        """
+        WITH waiting AS (
+            SELECT g.endpoint, json_extract(p.body, '$.user_prompt') AS prompt
+              FROM tasks t JOIN targets g ON g.id = t.target_id
+              LEFT JOIN payloads p ON p.task_id = t.id
+             WHERE t.state = 'pending')
+        SELECT DISTINCT endpoint,
+               CASE WHEN prompt IN (SELECT value FROM json_each(?)) THEN prompt END
+          FROM waiting
+        """,
+        (json.dumps(list(prompts)),),
+    )
+    found = defaultdict[Endpoint, set[str]](set)
+    for endpoint, prompt in rows:
+        found[Endpoint.parse(endpoint)].update([] if prompt is None else [prompt])
+    return found
+
+
+def at_stake(db: sqlite3.Connection) -> Stake:
+    tasks, reserve = db.execute(
+        """
+        SELECT count(*), coalesce(sum(g.reserve_nanousd), 0)
+          FROM tasks t JOIN targets g ON g.id = t.target_id WHERE t.state = 'pending'
+        """
+    ).fetchone()
+    return Stake(tasks=int(tasks), reserve=int(reserve))
 
 
 def _doubt(db: sqlite3.Connection, why: Doubted, detail: str) -> None:
@@ -201,6 +269,11 @@ def note_copy(db: sqlite3.Connection) -> None:
 def _get(db: sqlite3.Connection, name: str) -> str | None:
     row = db.execute("SELECT value FROM install WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def _moment(db: sqlite3.Connection, name: str) -> datetime | None:
+    value = _get(db, name)
+    return None if value is None else from_ms(int(value))
 
 
 def _set(db: sqlite3.Connection, name: str, value: str) -> None:

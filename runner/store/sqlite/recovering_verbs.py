@@ -1,14 +1,15 @@
 """The verbs of a start that cannot take the store at its word: ``Recovering`` on SQLite."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Set
 from datetime import datetime
 
 from runner.rows import Batch
 from runner.store.mark import Mark
-from runner.store.recovering import Unlisted
+from runner.store.recovering import Look, Stake, Unlisted
 from runner.store.sqlite import identity, recovering, taking_up
 from runner.store.sqlite.connection import Connection
+from runner.task import Endpoint
 
 
 class RecoveringVerbs:
@@ -50,8 +51,14 @@ class RecoveringVerbs:
     async def unlisted(self, *, account: int | None = None) -> Unlisted | None:
         return await self._reader.read(recovering.unlisted, account)
 
-    async def note_listing(self, *, at: datetime, account: int | None = None) -> None:
-        await self._writer.write(recovering.note_listing, at=at, account=account)
+    async def note_look(self, look: Look, *, account: int | None = None) -> None:
+        await self._writer.write(recovering.note_look, look, account)
+
+    async def pending_prompts(self, prompts: Collection[str]) -> Mapping[Endpoint, Set[str]]:
+        return await self._reader.read(recovering.pending_prompts, prompts)
+
+    async def at_stake(self) -> Stake:
+        return await self._reader.read(recovering.at_stake)
 
     async def adopt_orphans(self, *, now: datetime) -> int:
         return await self._writer.write(taking_up.adopt_orphans, now=now)
@@ -61,7 +68,8 @@ class RecoveringVerbs:
 
     def _mark_batch(self, db: sqlite3.Connection, batch: Batch) -> None:
         """Within the transaction of the intent: the mark is never behind what may leave."""
-        self._write_mark(identity.install_id(db), batch.id)
+        if self._mark is not None:
+            self._mark.intend(identity.install_id(db), batch.id)
 
     def _write_mark(self, install: str, batch: int) -> None:
         if self._mark is not None:

@@ -207,7 +207,7 @@ class SqliteStore(
         retries: bool = False,
         seal: Callable[[tuple[Attempt, ...]], str],
     ) -> Batch | Idle:
-        return await self._writer.write(
+        begun = await self._writer.write(
             posting.begin_batch,
             sealed=self._mark_batch,
             run=run,
@@ -223,6 +223,9 @@ class SqliteStore(
             retries=retries,
             seal=seal,
         )
+        if self._mark is not None and not isinstance(begun, Idle):
+            self._mark.confirm(begun.id)
+        return begun
 
     async def settle_batch(
         self,
