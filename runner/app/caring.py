@@ -11,12 +11,16 @@ from runner.app.opening import held_elsewhere
 from runner.app.stopping import store_may_be_full
 from runner.clock import Clock
 from runner.errors import RunnerError, WrongInput
+from runner.money import short
+from runner.pipeline.recovery import WHY
 from runner.settings import Settings
 from runner.settings.server import is_server
 from runner.store.care import Care
 from runner.store.lock import EngineElsewhere, LoaderElsewhere, engine_lock, loading_lock
 from runner.store.mark import Mark
 from runner.store.opening import check_installed, gone_elsewhere, open_left_store
+from runner.store.opening import open_store as open_any_store
+from runner.store.recovering import Stake, Unlisted
 from runner.store.sqlite.copying import copy_store, note_that_it_is_a_copy
 from runner.store.sqlite.store import SqliteStore, open_store
 from runner.store.values import StoreUnwritable
@@ -48,6 +52,46 @@ async def claim_store(settings: Settings, *, clock: Clock) -> str:
             except EngineElsewhere:
                 raise await held_elsewhere(store, settings.store_name) from None
             return await store.claim(host_of(settings))
+
+
+async def trust_store(settings: Settings, *, pay_again: bool, clock: Clock) -> Stake | None:
+    """Take a store that may not know all that was posted in its name at its word; returns what may
+    be paid twice, or None if there was no doubt about it.
+
+    Raises:
+        WrongInput: *pay_again* was not said, or it was copied from another host.
+        TryLater: an engine is at work in it, or the disk is full.
+        StoreBroken: it cannot be opened.
+    """
+    with store_may_be_full(settings):
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(open_any_store(settings.place, clock=clock))
+            if isinstance(store, SqliteStore):
+                lock = engine_lock(settings.store, wait_s=0.0, clock=clock)
+                try:
+                    await stack.enter_async_context(lock)
+                except EngineElsewhere:
+                    raise await held_elsewhere(store, settings.store_name) from None
+                await store.check_host(host_of(settings))
+                # The doubt may be one that no start has seen yet.
+                await store.keep_mark(stack.enter_context(closing(Mark.beside(settings.store))))
+            unlisted = await store.unlisted()
+            if unlisted is None:
+                return None
+            stake = await store.at_stake()
+            if not pay_again:
+                raise _would_pay_again(unlisted, stake)
+            await store.listed()
+            return stake
+
+
+def _would_pay_again(unlisted: Unlisted, stake: Stake) -> WrongInput:
+    wait = "1 task waits" if stake.tasks == 1 else f"{stake.tasks:,} tasks wait"
+    return WrongInput(
+        "the store may not know all that was posted in its name: what waits may be paid for twice",
+        why=f"{WHY[unlisted.why]}; {wait}, and {short(stake.reserve)} would be reserved for that",
+        how="runner db trust --pay-again, which accepts that",
+    )
 
 
 async def back_up(settings: Settings, to: Path, *, force: bool) -> int:

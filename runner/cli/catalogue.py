@@ -290,7 +290,7 @@ COMMANDS: Final = (
         name="db",
         group="care",
         summary="back up the store; move it to a server or back; make a copied one this host's own",
-        examples=("runner db backup runner-backup.db", "runner db claim"),
+        examples=("runner db backup runner-backup.db", "runner db claim", "runner db trust"),
         codes=(Exit.TRY_LATER, *ALWAYS),
     ),
     Entry(

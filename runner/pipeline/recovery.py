@@ -37,7 +37,10 @@ WHY: Final = {
     Doubted.REPLACED: "its side file (.newest) is that of another store, which has posted",
 }
 
-_HOW: Final = "the same command again, later: what is found in the account is not asked twice"
+_HOW: Final = (
+    "the same command again, later: what is found in the account is not asked twice; "
+    "where that cannot be waited for: runner db trust"
+)
 
 _ANEW: Final = "; to ask, and pay for, all of it again: delete the store and its .newest first"
 """For who has deleted the store on purpose."""

@@ -3,17 +3,20 @@
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from runner.app import RunOptions, RunSummary, load_job
-from runner.app.caring import back_up, claim_store
+from runner.app.caring import back_up, claim_store, trust_store
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job
 from runner.lifecycle import State
 from runner.settings import Settings
-from tests.app.place import Place, states
+from runner.store.recovering import Stake
+from tests.app.place import Place, placed, states
 
 HASTY = RunOptions(export=False, wait_s=0)
 
@@ -155,3 +158,30 @@ async def test_two_hosts_with_a_copy_each_of_what_was_loaded_do_not_both_go_on(
     with pytest.raises(WrongInput, match="another host"):
         await load(place, place.job(), there)
     await again(place, settings)
+
+
+async def test_a_store_that_no_listing_clears_posts_when_a_person_says_so(tmp_path: Path) -> None:
+    """UNKNOWN §7: id_list may not exist for this API; a store must not be lost to that."""
+    async with placed(tmp_path, listing=False) as place:
+        settings = place.settings(RUNNER_SETTLE_SECONDS="30", RUNNER_HOST_ID="here")
+        trust = partial(trust_store, settings, clock=place.clock)
+        assert await place.start(place.job(3), settings=settings)
+        assert await trust(pay_again=False) is None, "there was no doubt"
+        Path(f"{settings.store}.newest").unlink()
+        await load(place, place.job(5), settings)
+        with pytest.raises(WrongInput) as refused:
+            await trust(pay_again=False)
+        assert "2 tasks wait, and $0.0204 would be reserved" in str(refused.value.why)
+        assert "--pay-again" in str(refused.value.how)
+        waits = await place.start(place.job(), HASTY, settings=settings)
+        assert (waits.exit, len(place.created())) == (Exit.NOT_FINISHED, 3)
+        place.clock.advance(timedelta(minutes=2))
+        waits = await place.start(place.job(), HASTY, settings=settings)
+        assert (waits.exit, len(place.created())) == (Exit.WRONG_INPUT, 3)
+        there = place.settings(RUNNER_HOST_ID="there")
+        with pytest.raises(WrongInput, match="another host"):
+            await trust_store(there, pay_again=True, clock=place.clock)
+        assert await trust(pay_again=True) == Stake(tasks=2, reserve=20_400_000)
+        done = await place.start(place.job(), settings=settings)
+        assert (done.exit, states(done)) == (Exit.DONE, {State.COMPLETED: 5})
+        assert await trust(pay_again=False) is None

@@ -99,6 +99,7 @@ async def recovered(scene: Scene, within: timedelta = 6 * HOUR) -> bool:
 def told(scene: Scene) -> NotListed:
     error = scene.engine.signals.unlisted
     assert isinstance(error, NotListed)
+    assert "runner db trust" in str(error.how)
     return error
 
 

@@ -7,7 +7,7 @@ import pytest
 from runner.lifecycle import State
 from runner.store.protocol import TaskStore
 from runner.store.reconciling import Sighting
-from runner.store.recovering import Look, Unlisted
+from runner.store.recovering import Look, Stake, Unlisted
 from runner.task import RemoteId, Tag
 from tests.store import steps
 from tests.store.places import AnyStore
@@ -115,3 +115,14 @@ async def test_a_store_tells_which_of_some_prompts_wait_and_where(claimed: Scene
     await claimed.post()
     assert await claimed.store.pending_prompts(prompts) == {}
     assert await claimed.states() == {State.POSTED: 3}
+
+
+async def test_a_store_tells_what_is_at_stake_where_it_is_wrongly_taken_at_its_word(
+    claimed: Scene,
+) -> None:
+    """Whoever accepts that should know how much it is."""
+    assert await claimed.store.at_stake() == Stake(tasks=3, reserve=3 * steps.RESERVE)
+    await claimed.post()
+    assert await claimed.store.at_stake() == Stake(tasks=0, reserve=0)
+    await claimed.store.listed()
+    assert await claimed.store.unlisted() is None

@@ -85,6 +85,32 @@ def test_a_store_of_another_host_is_refused_until_it_is_claimed(tmp_path: Path) 
         assert work.runner("run", "brands.toml", **here).returncode == 2
 
 
+def test_a_store_that_no_listing_clears_is_taken_at_its_word_when_somebody_says_so(
+    tmp_path: Path,
+) -> None:
+    """UNKNOWN §7: whether id_list exists for this API. The amount is named before it is risked."""
+    (tmp_path / "sim.toml").write_text("listing = false\n", encoding="utf-8")
+    with workspace(tmp_path, "--scenario", "sim.toml") as work:
+        work.runner("load", "brands.toml", **QUICK)
+        assert work.runner("submit", "--limit", "2", **QUICK).returncode == 0
+        (work.folder / "runner.db.newest").unlink()
+        waits = work.runner("run", "brands.toml", "--wait", "20s", "-q", **QUICK)
+        assert waits.returncode == 2, waits.stdout + waits.stderr
+        assert "runner db trust" in waits.stderr
+        refused = work.runner("db", "trust")
+        assert refused.returncode == 2
+        assert "10 tasks wait" in refused.stderr
+        assert "--pay-again" in refused.stderr
+        assert work.runner("db", "claim", "--pay-again").returncode == 2
+        trusted = work.json("db", "trust", "--pay-again")
+        assert (trusted["tasks"], trusted["reserve"]) == (10, "0.102000000")
+        assert work.api.ledger()["created"] == 2
+        ended = work.runner("run", "brands.toml", **QUICK)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert states(work) == {"completed": 12}
+        assert work.json("db", "trust")["doubted"] is False
+
+
 def deadly_run(work: Workspace) -> int:
     return subprocess.run(
         [sys.executable, "-c", KILLED_BY_POISON, "run", "brands.toml"],

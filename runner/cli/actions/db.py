@@ -1,13 +1,15 @@
-"""``runner db``: a copied store made this host's own, a backup of one in use, a change of place."""
+"""``runner db``: a copied store made this host's own, one in doubt taken at its word, a backup
+of one in use, a change of place."""
 
 from pathlib import Path
 
-from runner.app.caring import back_up, claim_store, copy_to
+from runner.app.caring import back_up, claim_store, copy_to, trust_store
 from runner.cli.actions.looking import nothing_yet, same_store
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
+from runner.money import exact, short
 from runner.settings.server import is_server, shown_address
 
 
@@ -33,6 +35,39 @@ def claim(session: Session, file: Path | None, to: str | None, *, force: bool) -
     session.voice.note(
         "before its next post the account is looked through for what the other copy has posted"
     )
+    return Exit.DONE
+
+
+def trust(
+    session: Session, file: Path | None, to: str | None, *, force: bool, pay_again: bool
+) -> Exit:
+    """Let the store post although nobody knows all that was posted in its name.
+
+    Raises:
+        WrongInput: nothing was run here yet, a file or place was named, or --pay-again was not.
+        TryLater: an engine is at work in it.
+    """
+    if file is not None or to is not None or force:
+        raise WrongInput(
+            "trust takes no FILE, no --to and no --force: it is about the store that is used here",
+            how=f"runner db trust{same_store(session)}",
+        )
+    settings = session.settings()
+    if not settings.has_store:
+        raise nothing_yet(settings)
+    stake = run_async(lambda: trust_store(settings, pay_again=pay_again, clock=session.clock))
+    keys: dict[str, object] = {
+        "store": settings.store_name,
+        "doubted": stake is not None,
+        "tasks": 0 if stake is None else stake.tasks,
+        "reserve": exact(0 if stake is None else stake.reserve),
+    }
+    text = f"{settings.store_name} was in no doubt"
+    if stake is not None:
+        text = f"{settings.store_name} is taken at its word: its next start posts what waits"
+    _tell(session, "db.trust", keys, text)
+    if stake is not None:
+        session.voice.note(f"{stake.tasks:,} tasks may be paid for twice, {short(stake.reserve)}")
     return Exit.DONE
 
 
