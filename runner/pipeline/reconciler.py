@@ -9,7 +9,7 @@ newest, and kept in the store; or in this process's monotonic time where that ma
 only ever count too little, so no jump of a clock of ours shortens a wait. DESIGN.md §4.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -191,6 +191,7 @@ class Reconciler:
     async def _look_for(self, doubts: Sequence[Doubt]) -> None:
         engine = self._engine
         adopted: frozenset[str] = frozenset()
+        shown: set[str] = set()
         # Asked first, and for its Date, too: without one nothing can be listed.
         for provider in sorted({doubt.endpoint.provider for doubt in doubts}):
             try:
@@ -201,13 +202,14 @@ class Reconciler:
                 heard(engine)
                 seen = [Sighting(tag=r.tag, remote_id=r.id) for r in rows if r.tag is not None]
                 adopted |= (await book_sightings(engine, seen)).adopted
+                shown.update(each.tag for each in seen)
         for watch in self._watches.values():
             watch.see(engine.signals)
         for start, end, group in windows(engine, doubts, self._watches):
             if engine.signals.stopping.is_set():
                 return
             # Listed even if all was adopted by now: a post that was repeated on its way shows here.
-            await self._list(start, end, group, adopted)
+            await self._list(start, end, group, adopted, shown)
         await engine.store.note_times(
             [
                 Times(batch=b, began_api=w.began_api, seen_api=w.seen_api, clean_api=w.clean_api)
@@ -217,7 +219,12 @@ class Reconciler:
         hit(Point.TIMES_NOTED)
 
     async def _list(
-        self, start: datetime, end: datetime, group: Sequence[Doubt], adopted: frozenset[str]
+        self,
+        start: datetime,
+        end: datetime,
+        group: Sequence[Doubt],
+        adopted: frozenset[str],
+        shown: Set[str],
     ) -> None:
         engine = self._engine
         begun_s = engine.clock.monotonic()
@@ -237,12 +244,18 @@ class Reconciler:
             await engine.store.note_scan(engine.account, scan, now=engine.clock.now())
             hit(Point.SCAN_NOTED)
             adopted |= found.adopted
+            shown = shown | {each.tag for each in listing.ours}
             adopted |= await self._adopt_nameless(listing, adopted)
         for doubt in group:
             self._watches[doubt.batch].see(engine.signals)
-            if all(each.tag in adopted for each in doubt.attempts):
+            left = [each.tag for each in doubt.attempts if each.tag not in adopted]
+            if not left:
                 continue
-            if listing is None or found is None:
+            there = not shown.isdisjoint(left)
+            if there:
+                # Whatever keeps it from being adopted does not make it absent.
+                self._watches[doubt.batch].unclean()
+            if listing is None or found is None or there:
                 await self._judge(doubt, None, self._waits(doubt, engine.clock.monotonic()))
             else:
                 sight = sight_of(doubt, listing.others, found.known, described=listing.described)

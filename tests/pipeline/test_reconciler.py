@@ -1,6 +1,8 @@
 """The reconciler against a simulated account: nothing paid twice, no doubt left for ever."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +23,8 @@ from runner.simulator.scenario import Scenario
 from runner.simulator.server import serve
 from runner.store.endings import Posted
 from runner.store.reconciling import IncidentKind, Sighting
-from runner.task import RemoteId
+from runner.store.sqlite.extras import add_extra
+from runner.task import RemoteId, Tag
 from tests.pipeline.scene import AT_ONCE, DAY, HOUR, MINUTE, Scene, engine_at, lasting
 from tests.support.clock import START, ManualClock
 
@@ -84,6 +87,24 @@ async def test_what_was_taken_is_adopted_at_the_first_look(scene: Scene, fault: 
     scene.clock.advance(2 * HOUR)
     await scene.fetch_due()
     assert await scene.states() == {State.COMPLETED: 3}
+
+
+async def test_what_the_listing_shows_is_never_taken_for_absent(scene: Scene) -> None:
+    """Booked beside its attempt, as earlier versions did, it cannot be adopted; but it is paid."""
+    change(scene, latency=lasting(HOUR), listing_lag_s=60.0)
+    reconciler = await lose(scene, Fault.DROP_AFTER, 1)
+    ((text, remote_id),) = scene.created().items()
+    tag = Tag.parse(text)
+    assert tag is not None
+    with closing(sqlite3.connect(scene.path)) as db, db:
+        sighting = Sighting(tag=text, remote_id=RemoteId(remote_id))
+        add_extra(db, tag, sighting, account=scene.engine.account, now=scene.clock.now())
+    await look_on(scene, reconciler, by=5 * SETTLE, times=3)
+    assert await scene.states() == {State.UNKNOWN: 1}
+    assert (await scene.status()).money.at_risk > 0
+    await look_on(scene, reconciler, by=3 * DAY)
+    assert await scene.states() == {State.QUARANTINED: 1}
+    assert await scene.store.verify() == []
 
 
 @pytest.mark.parametrize("fault", NEVER)

@@ -323,21 +323,34 @@ async def test_a_doubt_is_looked_for_in_its_account(two: Two) -> None:
     await two.scene.load(numbered(2))
     ours = await two.scene.post(1, how=lost)
     theirs = await two.of_brand().post(1, how=lost)
-    store, now = two.scene.store, two.scene.clock.now()
+    store = two.scene.store
     (doubt,) = await store.doubts(account=two.brand)
     assert doubt.batch == theirs.id
     assert len(await store.doubts()) == 2
     assert await store.out_at(two.scene.run.id, two.brand) is True
-    seen = [Sighting(tag=ours.attempts[0].tag, remote_id=RemoteId("r1"), cost=RESERVE)]
-    # A task under our tag in an account that never posted it is nobody's to adopt.
-    strange = await store.found(seen, now=now, account=two.brand)
-    assert (strange.adopted, strange.incidents) == (frozenset(), 1)
+    (doubt,) = await store.doubts(account=two.agency)
+    assert doubt.batch == ours.id
+
+
+async def test_two_logins_that_list_the_same_tasks_decide_a_doubt_once(two: Two) -> None:
+    """Booked beside the attempt that it is of, its own account could not adopt it any more, and
+    would take it for absent and pay for it again."""
+    await two.scene.load(numbered(1))
+    (ours,) = (await two.scene.post(1, how=lost)).attempts
+    store, now = two.scene.store, two.scene.clock.now()
+    seen = [Sighting(tag=ours.tag, remote_id=RemoteId("r1"), cost=RESERVE)]
+    for account, adopted in ((two.brand, 1), (two.agency, 0)):
+        found = await store.found(seen, now=now, account=account)
+        assert (len(found.adopted), found.incidents) == (adopted, 0)
+    assert await store.incidents() == []
+    assert await two.scene.states() == {State.POSTED: 1}
+    # Another one under its tag is another charge.
+    more = [Sighting(tag=ours.tag, remote_id=RemoteId("r2"), cost=RESERVE)]
+    assert (await store.found(more, now=now, account=two.brand)).incidents == 1
     (incident,) = await store.incidents()
     assert (incident.kind, incident.account) == (IncidentKind.DOUBLE_CHARGE, two.brand)
-    assert [each.remote_id for each in await store.extras_due(9, now=now)] == ["r1"]
+    assert [each.remote_id for each in await store.extras_due(9, now=now)] == ["r2"]
     assert await store.extras_due(9, now=now, account=two.agency) == []
-    real = [Sighting(tag=ours.attempts[0].tag, remote_id=RemoteId("r2"), cost=RESERVE)]
-    assert (await store.found(real, now=now, account=two.agency)).adopted
     assert await store.doubts(account=two.agency) == []
     assert await store.verify() == []
 

@@ -40,11 +40,13 @@ def add_extra(
             "account": account,
         },
     )
-    # What an attempt without an id might have cost is known now, and stands here.
+    # What an attempt without an id might have cost is known now, and stands here; one in doubt may
+    # still be found under another id.
     db.execute(
         """
         UPDATE attempts SET at_risk_nanousd = 0
          WHERE task_id = ? AND number = ? AND remote_id IS NULL AND at_risk_nanousd > 0
+           AND state = 'failed'
         """,
         (tag.task, tag.attempt),
     )

@@ -112,7 +112,7 @@ def found(
             remote_id is None
             and newest == tag.attempt
             and State(state) in _ADOPTS
-            and account in (None, posted_with)
+            # Whichever account shows it: logins may list the same tasks, and a tag is sent once.
             and not is_extra(db, sighting.remote_id)
         ):
             _adopt(db, tag, sighting, State(state), now=now)
