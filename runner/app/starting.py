@@ -70,8 +70,8 @@ async def plan_run(
     with.
 
     Raises:
-        WrongInput: ``--run`` names none, ``--fresh`` would leave an unfinished run behind, or a
-            target names an account that there is not.
+        WrongInput: ``--run`` names none, ``--fresh`` would leave an unfinished run behind, the run
+            was begun with another API, or a target names an account that there is not.
     """
     check_accounts(job, settings)
     key = job.run_key(clock.now()) if options.key is None else options.key
@@ -81,6 +81,7 @@ async def plan_run(
             f"{job.name} has no run {options.key}", how="see which there are: runner status"
         )
     if newest is not None and not options.fresh:
+        _refuse_another_api(newest, settings)
         return replace(newest, source=options.source)
     if newest is not None:
         await _refuse_if_unfinished(store, newest, options)
@@ -128,6 +129,19 @@ async def begin_run(
         live_resend=job.live_resend,
         source=planned.source,
         now=clock.now(),
+    )
+
+
+def _refuse_another_api(run: Run, settings: Settings) -> None:
+    """What a rehearsal has answered must never be taken for answers of the real API, or paid."""
+    # A store is bound to its accounts only when one is called, and a finished run calls none.
+    if run.api in {str(each.api) for each in (settings, *settings.each_account())}:
+        return
+    raise WrongInput(
+        f"{run.name} was begun with the API {run.api}, and this start would call {settings.api}",
+        where=settings.store_name,
+        why="answers and costs of two APIs must not mix in one run",
+        how=f"the same command with --api {run.api}, or with another store: --store FILE",
     )
 
 

@@ -95,6 +95,34 @@ async def test_a_target_that_moved_to_another_api_is_refused_before_any_row(plac
     assert len(place.created()) == 1
 
 
+@pytest.mark.parametrize("finished", [True, False])
+async def test_a_run_of_another_api_is_not_gone_on_with(tmp_path: Path, finished: bool) -> None:
+    """Invented answers would be told, and billed to somebody, as the real ones."""
+    async with placed(tmp_path) as rehearsed:
+        await rehearsed.start(rehearsed.job(2), QUICK if finished else replace(QUICK, limit=1))
+    async with placed(tmp_path) as real:
+        real.clock.advance(DAY)
+        with pytest.raises(WrongInput) as caught:
+            await real.start(real.job())
+        assert real.calls() == 0
+    assert rehearsed.url in caught.value.what
+    assert real.url in caught.value.what
+    assert f"--api {rehearsed.url}" in (caught.value.how or "")
+
+
+async def test_the_same_api_may_be_named_in_any_way(tmp_path: Path) -> None:
+    """By its name, by its address, or by each account for itself."""
+    async with placed(tmp_path) as place:
+        job = place.job(1)
+        await place.start(job)
+        (tmp_path / "runner.toml").write_text(
+            f'[accounts.agency]\nlogin = "me"\nbase_url = "{place.url}/"\n', "utf-8"
+        )
+        named = place.settings(DATAFORSEO_BASE_URL="", DATAFORSEO_PASSWORD_AGENCY="secret")
+        assert str(named.api) == "live"
+        assert (await place.start(job, settings=named)).exit is Exit.DONE
+
+
 async def test_retry_asks_failed_tasks_again_and_leaves_the_refused(place: Place) -> None:
     """`runner retry`: remote failures by default; what was refused for good needs its code."""
     place.strike(Fault.TASK_FAILS, code=40101, match="0?")
