@@ -1,15 +1,16 @@
 """`runner simulate`: flags and scenario files to a scenario."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from runner.cli.actions.simulate import scenario_of
+from runner.cli.actions.simulate import command_for, scenario_of
 from runner.cli.commands.simulate import command
 from runner.errors import Exit
 from runner.simulator.scenario import Scenario
-from tests.cli.calling import call
+from tests.cli.calling import FakeApp, call
 
 if TYPE_CHECKING:
     from runner.cli.commands.simulate import SimulateOptions
@@ -79,3 +80,17 @@ def test_a_flag_that_cannot_be_read_is_named(argv: list[str], word: str, folder:
     ended = call("simulate", *argv)
     assert ended.code is Exit.WRONG_INPUT
     assert word in ended.err
+
+
+def test_the_command_that_it_shows_keeps_out_of_the_store_of_real_answers(
+    folder: Path, fake: FakeApp
+) -> None:
+    """Invented answers in runner.db would be counted as done, and as paid, for ever."""
+    url = "http://127.0.0.1:8801"
+    argv = shlex.split(command_for(url))[1:]
+    ended = call(*argv, environ={"DATAFORSEO_LOGIN": "any", "DATAFORSEO_PASSWORD": "any"})
+    assert ended.code is Exit.DONE, ended.err
+    assert fake.settings is not None
+    assert (fake.settings.api.base_url, fake.settings.store.name) == (url, "simulated.db")
+    assert fake.job is not None
+    assert fake.job.output_dir == folder / "simulated"

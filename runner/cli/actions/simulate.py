@@ -85,6 +85,11 @@ def _url_from_here(server: SimulatorServer, host: str) -> str:
     return f"http://[::1]:{server.port}" if ":" in host else f"http://127.0.0.1:{server.port}"
 
 
+def command_for(url: str) -> str:
+    """A first run with it, whose answers get into no store and no folder of real ones."""
+    return f"runner --api {url} --store simulated.db run demo -o simulated"
+
+
 def _tell(session: Session, account: Account, url: str, port: int) -> None:
     scenario, voice = account.scenario, session.voice
     if voice.json:
@@ -104,8 +109,8 @@ def _tell(session: Session, account: Account, url: str, port: int) -> None:
         login = scenario.login or "any"
         password = "…" if scenario.password else "any"
         voice.answer(
-            f"use it with: DATAFORSEO_BASE_URL={url} DATAFORSEO_LOGIN={login} "
-            f"DATAFORSEO_PASSWORD={password} runner run demo\n"
+            f"use it with: DATAFORSEO_LOGIN={login} DATAFORSEO_PASSWORD={password} "
+            f"{command_for(url)}\n"
             f'for gateway = "aisa" too: AISA_BASE_URL={url}{AISA_PATH} '
             f"AISA_API_KEY={'…' if scenario.aisa_key else 'sk-any'}\n"
             "Ctrl-C stops it"
