@@ -164,6 +164,8 @@ async def retry_run(
 
     async def prepare(store: AnyStore) -> list[Part]:
         retried = await store.retry(run.id, which, now=clock.now())
+        if not retried:
+            reporter.note(f"0 tasks of {run.name} to ask again")
         part = Part(job=job, options=options, run=run, retried=retried)
         await _agree(store, part, settings)
         return [part]

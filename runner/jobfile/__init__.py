@@ -8,7 +8,7 @@ Nothing is sent, stored or remembered here.
 from runner.jobfile.find import data_job_name
 from runner.jobfile.inputs import open_input
 from runner.jobfile.job import InputFile, InputSpec, Job, Overrides, PromptSpec
-from runner.jobfile.load import findings_about, load_job
+from runner.jobfile.load import findings_about, job_without_input, load_job
 from runner.jobfile.rows import Checked, Expander, FirstTurn, checked_rows
 from runner.jobfile.schema import Format
 
@@ -25,6 +25,7 @@ __all__ = [
     "checked_rows",
     "data_job_name",
     "findings_about",
+    "job_without_input",
     "load_job",
     "open_input",
 ]

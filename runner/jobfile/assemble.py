@@ -20,7 +20,7 @@ from runner.jobfile.columns import check_columns, check_parameters, key_columns,
 from runner.jobfile.findings import Findings, shown
 from runner.jobfile.inputs import find_files, look_at
 from runner.jobfile.job import InputSpec, Job, Overrides, PromptSpec
-from runner.jobfile.reading import Tables
+from runner.jobfile.reading import Tables, read_tables
 from runner.jobfile.schema import Format
 from runner.jobfile.targets import build_targets, left_out
 from runner.jobfile.template import Template
@@ -76,6 +76,39 @@ def assemble(tables: Tables, folders: Folders, given: Overrides, findings: Findi
         output_dir=_output_dir(tables, folders, given),
         formats=formats,
         notes=(*notes, *left_out(targets, "column", spec.parameters), *braces(targets)),
+    )
+
+
+def assemble_without_input(
+    name: str, folders: Folders, given: Overrides, findings: Findings
+) -> Job:
+    """The job of an input that is not read again: what it may spend, and where its files go.
+
+    Raises:
+        WrongInput: *given* has something that cannot be.
+    """
+    budget = _nanos(None, given.budget_usd, "budget", findings)
+    hold = _nanos(None, given.max_hold_usd, "hold limit", findings)
+    if findings.any:
+        raise findings.error()
+    tables = read_tables({"name": name, "input": {"file": name}, "targets": []}, findings)
+    return Job(
+        name=name,
+        path=findings.path,
+        description="",
+        key_template="",
+        input=InputSpec(
+            files=(), display=name, encoding=None, delimiter=None, columns=(), parameters=()
+        ),
+        prompt=_prompt(tables, None),
+        targets=(),
+        key_columns=(),
+        tries=tables.retry.tries,
+        budget_nanousd=budget,
+        max_hold_nanousd=hold,
+        output_dir=_output_dir(tables, folders, given),
+        formats=tables.output.formats,
+        notes=(),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from runner.errors import Problem, WrongInput
 from runner.inputs.stdin import STDIN
-from runner.jobfile.assemble import Folders, assemble
+from runner.jobfile.assemble import Folders, assemble, assemble_without_input
 from runner.jobfile.find import Source, data_job_name, find
 from runner.jobfile.findings import Findings
 from runner.jobfile.job import Job, Overrides
@@ -65,6 +65,17 @@ def load_job(ref: str, *, workspace: Path, overrides: Overrides | None = None) -
     tables = read_tables(document, findings)
     job = assemble(tables, _folders(source, workspace), given, findings)
     return replace(job, positions=positions)
+
+
+def job_without_input(name: str, *, workspace: Path, overrides: Overrides) -> Job:
+    """The job *name* of a data file that was queued before: nothing is left of it but what flags
+    say it may spend, and where its files go. It asks nothing.
+
+    Raises:
+        WrongInput: a flag is wrong.
+    """
+    folders = Folders(workspace.absolute(), workspace.absolute())
+    return assemble_without_input(name, folders, overrides, _FlagFindings(name))
 
 
 def findings_about(job: Job) -> Findings:

@@ -284,12 +284,36 @@ def test_a_retry_goes_to_the_run_with_its_job(mixed: Path, fake: FakeApp) -> Non
 
 
 def test_a_retry_without_a_run_says_which_it_took(mixed: Path, fake: FakeApp) -> None:
-    """And needs to know whose budget holds."""
+    """And never goes by the limits of another job."""
+    ended = call("retry")
+    assert ended.code is Exit.DONE
+    assert "retrying evening@2026-11-21 (r2), the newest run" in ended.err
+    assert "is the job prompts" in call("retry", "--job", "prompts").err
+
+
+def test_a_retry_needs_to_know_whose_budget_holds(mixed: Path, fake: FakeApp) -> None:
+    """The job file was moved: without it nobody knows what may be spent."""
+    with closing(sqlite3.connect(mixed)) as db, db:
+        db.execute("UPDATE jobs SET source = '/nowhere/evening.toml' WHERE name = 'evening'")
     ended = call("retry")
     assert ended.code is Exit.WRONG_INPUT
-    assert "retrying evening@2026-11-21 (r2), the newest run" in ended.err
-    assert "--job FILE.toml" in ended.err
-    assert "is the job prompts" in call("retry", "--job", "prompts").err
+    assert "runner retry evening@2026-11-21 --job FILE.toml" in ended.err
+
+
+@pytest.mark.parametrize("reference", ["evening", "r2", "evening.csv"])
+def test_a_retry_of_a_data_file_needs_neither_file_nor_flags(
+    reference: str, mixed: Path, fake: FakeApp
+) -> None:
+    """What was asked of whom stands in the store; the limits are those it was started with."""
+    with closing(sqlite3.connect(mixed)) as db, db:
+        db.execute("UPDATE runs SET given_budget_nanousd = 3000000000 WHERE id = 2")
+    ended = call("retry", reference, "--max-hold", "2")
+    assert ended.code is Exit.DONE, ended.err
+    assert fake.job is not None
+    assert (fake.job.name, fake.job.output_dir) == ("evening", mixed.parent / "out")
+    assert (fake.job.budget_nanousd, fake.job.max_hold_nanousd) == (3 * 10**9, 2 * 10**9)
+    assert fake.options is not None
+    assert (fake.options.given_budget, fake.options.given_hold) == (3 * 10**9, 2 * 10**9)
 
 
 def test_check_counts_what_would_be_asked(folder: Path) -> None:

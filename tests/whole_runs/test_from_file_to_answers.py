@@ -3,6 +3,8 @@
 import base64
 import csv
 import json
+import re
+import shlex
 import subprocess
 import sys
 from decimal import Decimal
@@ -171,3 +173,20 @@ def test_no_output_file_or_store_ever_holds_the_password(tmp_path: Path, ends: i
             assert form not in ended.stdout + ended.stderr
             for path, content in written.items():
                 assert form.encode() not in content, path.name
+
+
+def test_what_a_run_of_a_data_file_prints_asks_its_failures_again(tmp_path: Path) -> None:
+    """No job file says whom to ask, and nobody should have to say it twice."""
+    with workspace(tmp_path) as work:
+        work.write("f.csv", "prompt\nWhy?\nHow?\n")
+        work.api.control(arm=[{"fault": "task_fails", "call": "task_post", "code": 40101}])
+        claude = ["--provider", "claude", "--model", "claude-sonnet-4-0"]
+        failed = work.runner("--store", "my store.db", "run", "f.csv", *claude)
+        assert failed.returncode == 1, failed.stderr
+        (command,) = re.findall(r"· (runner .*)", failed.stderr)
+        again = work.runner(*shlex.split(command)[1:])
+        assert again.returncode == 0, again.stderr
+        assert " done=2 " in again.stdout.splitlines()[-1]
+        nothing = work.runner(*shlex.split(command)[1:])
+        assert nothing.returncode == 0
+        assert "0 tasks of f to ask again" in nothing.stderr

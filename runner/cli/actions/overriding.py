@@ -30,6 +30,15 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
     )
 
 
+def limits(sending: SendingOptions) -> Overrides:
+    """What it says about a job whose input is not read: its money and its folder."""
+    return Overrides(
+        budget_usd=sending["budget"],
+        max_hold_usd=sending["max_hold"],
+        output_dir=sending["output"],
+    )
+
+
 def with_limits(
     overrides: Overrides, budget: Decimal | None, max_hold: Decimal | None
 ) -> Overrides:

@@ -1,5 +1,6 @@
 """``runner retry``: failed tasks go back to pending, and the run goes on."""
 
+import shlex
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from runner.cli.select import job_file, newest
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
-from runner.jobfile import Job, load_job
+from runner.jobfile import Job, data_job_name, job_without_input, load_job
 from runner.money import exact, short
 from runner.reports.estimate import TargetEstimate, estimate
 from runner.store.values import RetryFilter, Run
@@ -38,6 +39,8 @@ def retry(session: Session, reference: str | None, given: "RetryOptions") -> Exi
         session.voice.note(f"retrying {run.name} ({run.number}), the newest run")
     job = _job_of(session, run, reference, given)
     options = overriding.start(given, confirm=partial(agree, session))
+    if not job.targets:
+        job, options = _limited_as_before(job, options, run)
     return carry_out(
         session,
         lambda reporter, stop: app.retry_run(
@@ -53,6 +56,17 @@ def retry(session: Session, reference: str | None, given: "RetryOptions") -> Exi
     )
 
 
+def _limited_as_before(job: Job, options: app.RunOptions, run: Run) -> tuple[Job, app.RunOptions]:
+    """Where no job file sets limits, those hold that the latest start of *run* was given."""
+    if options.given_budget is None:
+        job = replace(job, budget_nanousd=run.given_budget)
+        options = replace(options, given_budget=run.given_budget)
+    if options.given_hold is None:
+        job = replace(job, max_hold_nanousd=run.given_hold)
+        options = replace(options, given_hold=run.given_hold)
+    return job, options
+
+
 async def _chosen(session: Session, reference: str | None) -> Run:
     async with store_to_look(session) as store:
         return newest(reference, await store.runs())
@@ -61,26 +75,31 @@ async def _chosen(session: Session, reference: str | None) -> Run:
 def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOptions") -> Job:
     """The job whose limits hold and whose folder gets the exports.
 
+    A data file is not needed any more: all that was asked stands in the store.
+
     Raises:
         WrongInput: it is not found, or is not the run's.
     """
     file = given["job"]
     if file is None:
-        file = job_file(run, reference)
+        # The data file alone says less than the job file, if the run has one.
+        named = reference if reference and not data_job_name(reference) else None
+        file = job_file(run, named)
+    workspace, overrides = session.settings().workspace, overriding.limits(given)
     try:
-        job = load_job(
-            file,
-            workspace=session.settings().workspace,
-            overrides=overriding.job(given, sending=given),
-        )
+        if name := data_job_name(file):
+            job = job_without_input(name, workspace=workspace, overrides=overrides)
+        else:
+            job = load_job(file, workspace=workspace, overrides=overrides)
     except WrongInput as error:
         if file not in (run.job, run.job_file) or error.problems:
             raise
+        if not run.source:
+            return job_without_input(run.job, workspace=workspace, overrides=overrides)
         raise WrongInput(
             f"the job file of {run.name} is not found, and it says the budget and the folder",
             why=error.what,
-            how=f"runner retry {run.name} --job FILE.toml, or "
-            "--job DATA.csv --provider … --model …",
+            how=shlex.join(["runner", "retry", run.name, "--job", "FILE.toml"]),
         ) from error
     if job.name != run.job:
         raise WrongInput(f"{job.path} is the job {job.name}, and {run.name} is a run of {run.job}")

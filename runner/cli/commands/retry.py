@@ -6,9 +6,7 @@ import click
 
 from runner.cli.session import Session
 from runner.cli.verbs import (
-    DataOptions,
     SendingOptions,
-    data_options,
     run_argument,
     sending_options,
     verb,
@@ -16,7 +14,7 @@ from runner.cli.verbs import (
 from runner.errors import Exit
 
 
-class RetryOptions(DataOptions, SendingOptions):
+class RetryOptions(SendingOptions):
     """The options of `retry`."""
 
     job: str | None
@@ -39,12 +37,9 @@ class RetryOptions(DataOptions, SendingOptions):
     is_flag=True,
     help="Also what may have been paid for already: expired, answer lost, written off.",
 )
-@click.option(
-    "--job", metavar="JOB", help="The run's job file or data file, if it is not in jobs/."
-)
+@click.option("--job", metavar="JOB", help="The run's job file, if it is not where it was.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is sent or changed.")
 @sending_options
-@data_options
 def command(session: Session, /, run: str | None, **given: Unpack[RetryOptions]) -> Exit:
     """Send failed tasks of RUN again, then go on as `run` does.
 
