@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Declined(RunnerError):
-    """A person was asked and did not say yes."""
+    """A person was asked and did not say yes: nothing was sent, as where nobody can be asked."""
 
-    exit_code = Exit.INTERRUPTED
+    exit_code = Exit.WRONG_INPUT
 
 
 def confirm(session: Session, doing: str) -> None:
@@ -67,7 +67,7 @@ def agree(session: Session, spending: "Spending") -> None:
     cost = spending.cost
     expected = "unknown" if cost is None else short(cost.expected)
     doing = f"post {count(spending.tasks, 'task')} of {run}, holding {short(spending.hold)}"
-    doing += f", cost {expected} expected"
+    doing += f", expected cost {expected}"
     if cost is not None:
         doing += f" ({short(cost.low)} to {short(cost.high)})"
     elif spending.careful > spending.hold:

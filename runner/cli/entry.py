@@ -13,7 +13,6 @@ from runner.cli.session import Session
 from runner.cli.shared import shared_options
 from runner.cli.stopping import Stopped
 from runner.cli.tree import COMPLETION_VARIABLE, Tree, short_tree
-from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError, WrongInput, gravest
 
 
@@ -105,7 +104,7 @@ def _unforeseen(session: Session, error: BaseException, argv: list[str]) -> Exit
 
 def _told(session: Session, error: RunnerError, code: Exit) -> Exit:
     session.voice.error(error, code)
-    session.voice.event("error", error_as_json(error, code))
+    session.voice.event("error", session.voice.error_document(error, code))
     return code
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 from urllib.parse import urlsplit
 
 from runner.cli.exit_codes import QUIET
+from runner.cli.pasting import completed
 from runner.cli.shared import Shared
 from runner.cli.terminal import fitted, is_terminal, wants_colour
 from runner.errors import Exit, Problem, RunnerError, TryLater, WrongInput
@@ -90,6 +91,10 @@ class Voice:
 
             self._masker = secrets, Masker(secrets)
         return self._masker[1]
+
+    def to_paste(self, text: str) -> str:
+        """*text* whose commands reach the same store."""
+        return completed(text, self._shared)
 
     def keep_above(self, bars: Callable[[str], None] | None) -> None:
         """Give lines for a terminal's stderr to *bars* from now on, so that they stay below."""
@@ -194,10 +199,11 @@ class Voice:
     def note(self, text: str) -> None:
         """Something a person should know; not with ``-q``."""
         if not self.quiet:
-            self._tell(self._one_line(text))
+            self._tell(self._one_line(self.to_paste(text)))
 
     def warn(self, text: str) -> None:
         """Something a person should look at; not with ``-q``."""
+        text = self.to_paste(text)
         if not self.quiet:
             self._tell(f"{self._painted('warning:', _YELLOW)} {self._one_line(text)}")
         self.event("warning", {"message": text})
@@ -205,7 +211,8 @@ class Voice:
     def alarm(self, word: str, text: str, code: Exit) -> None:
         """Something that gets worse with every day: with ``-q`` too, unless all is well."""
         if not (self.quiet and code in (Exit.DONE, Exit.NOT_FINISHED)):
-            self._tell(f"{self._painted(f'{word}:', _YELLOW)} {self._one_line(text)}")
+            text = self._one_line(self.to_paste(text))
+            self._tell(f"{self._painted(f'{word}:', _YELLOW)} {text}")
 
     def problem(self, problem: Problem) -> None:
         """One mistake in a file: ``PATH:LINE:COL: message``, on one line however long."""
@@ -220,11 +227,23 @@ class Voice:
             for problem in error.problems:
                 self._tell(self._one_line(str(problem)))
         label = "bug:" if code is Exit.BUG else "error:"
-        what, *rest = error.lines()
+        what, *rest = map(self.to_paste, error.lines())
         self._tell(f"{self._painted(label, _RED)} {self._one_line(what)}")
         for line in (part for text in rest for part in text.split("\n")):
             indent = "" if line.startswith("  ") else "  "
             self._tell(indent + self._one_line(line))
+
+    def error_document(self, error: RunnerError, code: Exit) -> dict[str, object]:
+        """*error* in ``--json``."""
+        problems = error.problems if isinstance(error, WrongInput) else ()
+        return {
+            "what": self.to_paste(error.what),
+            "where": error.where,
+            "why": error.why and self.to_paste(error.why),
+            "how": error.how and self.to_paste(error.how),
+            "problems": [as_json(problem) for problem in problems],
+            "exit": int(code),
+        }
 
     def _one_line(self, text: str) -> str:
         from runner.logs import printable
@@ -303,19 +322,6 @@ def as_json(problem: Problem) -> dict[str, object]:
         "line": problem.line,
         "column": problem.column,
         "message": problem.message,
-    }
-
-
-def error_as_json(error: RunnerError, code: Exit) -> dict[str, object]:
-    """An error in ``--json``."""
-    problems = error.problems if isinstance(error, WrongInput) else ()
-    return {
-        "what": error.what,
-        "where": error.where,
-        "why": error.why,
-        "how": error.how,
-        "problems": [as_json(problem) for problem in problems],
-        "exit": int(code),
     }
 
 

@@ -52,13 +52,18 @@ def cost_document(total: CostLine, lines: Iterable[CostLine], by: str | None) ->
     }
 
 
-def errors_document(run: Run, groups: Sequence[FailureGroup]) -> dict[str, object]:
-    """A run's tasks without an answer, grouped by cause, each with what to do about it."""
+def errors_document(
+    run: Run, groups: Sequence[FailureGroup], *, to_paste: Callable[[str], str] = str
+) -> dict[str, object]:
+    """A run's tasks without an answer, grouped by cause, each with what to do about it.
+
+    *to_paste* completes the commands.
+    """
     return {
         "schema": ERRORS,
         **_names(run),
         "count": sum(group.count for group in groups),
-        "groups": [_group(group, run) for group in groups],
+        "groups": [_group(group, run, to_paste) for group in groups],
     }
 
 
@@ -116,7 +121,7 @@ def _amounts(line: CostLine) -> dict[str, object]:
     }
 
 
-def _group(group: FailureGroup, run: Run) -> dict[str, object]:
+def _group(group: FailureGroup, run: Run, to_paste: Callable[[str], str]) -> dict[str, object]:
     advice = advise(group, run.name)
     return {
         "state": group.state.value,
@@ -130,5 +135,5 @@ def _group(group: FailureGroup, run: Run) -> dict[str, object]:
         "retriable": advice.retriable,
         "meaning": advice.meaning,
         "advice": advice.advice,
-        "command": advice.command,
+        "command": advice.command and to_paste(advice.command),
     }

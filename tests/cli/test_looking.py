@@ -105,7 +105,10 @@ def test_a_pasted_command_reaches_the_same_store(mixed: Path) -> None:
     """`--store` on the first line belongs on the next one too."""
     shutil.move(mixed, mixed.with_name("my store.db"))
     text = call_on_terminal("errors", "prompts", "--store", "my store.db").out
-    assert "runner retry prompts --error 40501 --store 'my store.db'\n" in text
+    command = "runner --store 'my store.db' retry prompts --error 40501"
+    assert f"{command}\n" in text
+    groups = call("--store", "my store.db", "errors", "prompts", "--json").document["groups"]
+    assert [group["command"] for group in groups] == [command]
 
 
 def test_errors_without_a_run_are_those_of_the_newest(mixed: Path) -> None:

@@ -79,6 +79,8 @@ def test_without_a_terminal_a_dear_submit_ends_with_2_naming_the_flag(big: Path)
     assert "--yes" in found.err
     assert "nothing was sent" in found.err
     assert "500 tasks stay queued" in found.err
+    assert "holding $5.10, expected cost unknown" in found.err
+    assert f"runner --store {store} cancel big" in found.err
     # Ten of them are ten cents: nobody is asked, and the next thing is the login.
     assert call("submit", "big", "--limit", "10", "--store", str(store)).code == Exit.CREDENTIALS
     assert call("submit", "big", "--yes", "--store", str(store)).code == Exit.CREDENTIALS

@@ -98,7 +98,7 @@ def test_the_summary_of_a_failed_run_is_an_error_line(folder: Path, fake: FakeAp
     ended = call("run", "prompts", "--api", "sim")
     assert ended.code is Exit.SOME_FAILED
     assert " error run.end " in ended.out.splitlines()[-1]
-    assert "next: runner errors prompts --api sim · runner retry prompts --api sim" in ended.err
+    assert "next: runner --api sim errors prompts · runner --api sim retry prompts" in ended.err
 
 
 def test_earlier_runs_that_changed_are_told_before_the_summary(folder: Path, fake: FakeApp) -> None:

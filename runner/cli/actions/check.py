@@ -8,7 +8,6 @@ from runner.cli.actions import overriding
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.verbs import DataOptions
-from runner.cli.voice import error_as_json
 from runner.errors import Exit, WrongInput
 from runner.jobfile import Job, load_job
 from runner.jobfile.formula import has_several_factors
@@ -31,7 +30,7 @@ def check(session: Session, references: Sequence[str], given: DataOptions) -> Ex
             if len(references) == 1:
                 raise
             session.voice.error(error, error.exit_code)
-            session.voice.event("wrong", error_as_json(error, error.exit_code))
+            session.voice.event("wrong", session.voice.error_document(error, error.exit_code))
             wrong += 1
     if wrong:
         raise WrongInput(f"{wrong} of {len(references)} jobs have mistakes", why="nothing was sent")

@@ -89,7 +89,7 @@ def concerns(pause: Pause, scope: Scope) -> bool:
 def resume_command(session: Session, pause: Pause) -> str:
     """What to paste to end *pause*."""
     scope = f" {shlex.quote(pause.scope)}" if pause.scope else ""
-    return f"runner resume{scope}{same_store(session)}"
+    return f"runner{same_store(session)} resume{scope}"
 
 
 def names_of(runs: Iterable[Run]) -> str:

@@ -57,7 +57,7 @@ def cost(
     if audit is None:
         return Exit.DONE
     if voice.for_people:
-        voice.answer("\n" + audit_words(audit))
+        voice.answer("\n" + voice.to_paste(audit_words(audit)))
     elif not voice.json:
         voice.answer(pairs("reconcile", audit_keys(audit)))
     return Exit.DONE if audit.agrees else Exit.SOME_FAILED

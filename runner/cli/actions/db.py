@@ -4,7 +4,7 @@ of one in use, a change of place."""
 from pathlib import Path
 
 from runner.app.caring import back_up, claim_store, copy_to, trust_store
-from runner.cli.actions.looking import nothing_yet, same_store
+from runner.cli.actions.looking import nothing_yet
 from runner.cli.layout import pairs
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
@@ -23,7 +23,7 @@ def claim(session: Session, file: Path | None, to: str | None, *, force: bool) -
     if file is not None or to is not None or force:
         raise WrongInput(
             "claim takes no FILE, no --to and no --force: it is about the store that is used here",
-            how=f"runner db claim{same_store(session)}",
+            how="runner db claim",
         )
     settings = session.settings()
     if not settings.has_store:
@@ -50,7 +50,7 @@ def trust(
     if file is not None or to is not None or force:
         raise WrongInput(
             "trust takes no FILE, no --to and no --force: it is about the store that is used here",
-            how=f"runner db trust{same_store(session)}",
+            how="runner db trust",
         )
     settings = session.settings()
     if not settings.has_store:
@@ -80,7 +80,7 @@ def backup(session: Session, file: Path | None, to: str | None, *, force: bool) 
     """
     settings = session.settings()
     if file is None or to is not None:
-        command = f"runner db backup runner-backup.db{same_store(session)}"
+        command = "runner db backup runner-backup.db"
         raise WrongInput("backup needs the FILE to write, and takes no --to", how=command)
     if settings.server is not None:
         raise WrongInput(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from runner.cli.actions.looking import same_store, store_to_look
+from runner.cli.actions.looking import store_to_look
 from runner.cli.layout import count
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
@@ -20,18 +20,15 @@ def tell_doubt(session: Session, statuses: Iterable[RunStatus]) -> None:
     """
     if not session.settings().has_store:
         return
-    same = same_store(session)
     if held := sum(status.states[State.QUARANTINED] for status in statuses):
         session.voice.note(
             f"{count(held, 'task')} quarantined, for a person to decide about: runner tasks "
-            f"--state quarantined{same}; runner resolve TASK{same}"
+            f"--state quarantined; runner resolve TASK"
         )
     incidents = run_async(lambda: _open_incidents(session))
     if incidents:
         total = short(sum(each.amount for each in incidents))
-        session.voice.note(
-            f"{count(len(incidents), 'incident')} open, {total}: runner incidents{same}"
-        )
+        session.voice.note(f"{count(len(incidents), 'incident')} open, {total}: runner incidents")
 
 
 async def _open_incidents(session: Session) -> list[Incident]:

@@ -1,12 +1,12 @@
 """``runner errors``: failures grouped by cause, each with its way on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.app.left_over import LeftOver, left_over_of_jobs
 from runner.cli.actions.left_over import left_over_document, left_over_notes
-from runner.cli.actions.looking import same_store, store_to_look
+from runner.cli.actions.looking import store_to_look
 from runner.cli.layout import pairs
 from runner.cli.selecting import pick
 from runner.cli.session import Session
@@ -38,10 +38,10 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
         raise WrongInput("--limit goes with --rows", how="runner errors --help")
     status, groups, left = run_async(lambda: _read(session, reference, given))
     run, voice = status.run, session.voice
-    for note in left_over_notes(session, left):
+    for note in left_over_notes(left):
         voice.note(note)
     if voice.json:
-        document = errors_document(run, groups)
+        document = errors_document(run, groups, to_paste=voice.to_paste)
         voice.document(document | {"left_over": left_over_document(left)})
         return Exit.DONE
     advices = [advise(group, run.name) for group in groups]
@@ -53,7 +53,7 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
             return Exit.DONE
         voice.answer(f"{total:,} of {status.tasks:,} failed in {name}")
         for group, advice in zip(groups, advices, strict=True):
-            voice.answer(_paragraph(group, advice, same_store(session)))
+            voice.answer(_paragraph(group, advice, voice.to_paste))
         return Exit.DONE
     for group in groups:
         voice.answer(pairs("error", _keys(run, group)))
@@ -86,7 +86,7 @@ def _rows(session: Session, reference: str | None, given: "ErrorsOptions") -> Ex
     return Exit.DONE
 
 
-def _paragraph(group: FailureGroup, advice: Advice, same: str) -> str:
+def _paragraph(group: FailureGroup, advice: Advice, to_paste: Callable[[str], str]) -> str:
     code = f"{group.code} " if group.code is not None else ""
     words = printable(group.message)
     words = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
@@ -97,7 +97,7 @@ def _paragraph(group: FailureGroup, advice: Advice, same: str) -> str:
         f"        {advice.advice}" + (":" if advice.command else ""),
     ]
     if advice.command:
-        lines.append(f"        {advice.command}{same}")
+        lines.append(f"        {to_paste(advice.command)}")
     return "\n".join(lines)
 
 

@@ -45,7 +45,7 @@ async def _close(session: Session, numbers: Sequence[int]) -> None:
         if missing := sorted(set(numbers) - known.keys()):
             raise WrongInput(
                 f"there is no incident {', '.join(map(str, missing))}; nothing was closed",
-                how=f"see which there are: runner incidents --all{same_store(session)}",
+                how="see which there are: runner incidents --all",
             )
         for number in sorted(set(numbers)):
             if not await store.close_incident(number, now=session.clock.now()):
@@ -75,7 +75,7 @@ def _tell(session: Session, found: Sequence[Incident]) -> None:
         if open_:
             voice.answer(
                 f"{count(len(open_), 'incident')} open, {short(total)}; when you have seen to one: "
-                f"runner incidents --close {open_[0].id}{same_store(session)}"
+                f"runner{same_store(session)} incidents --close {open_[0].id}"
             )
         else:
             voice.answer("✓ no incident is open")

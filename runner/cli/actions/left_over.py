@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from runner.app.left_over import LeftOver
-from runner.cli.actions.looking import same_store
 from runner.cli.layout import count
-from runner.cli.session import Session
 from runner.errors import RunnerError
 
 _SHOWN: Final = 5
 """Runs whose commands are printed; `runner status` and ``--json`` have them all."""
 
 
-def left_over_error(session: Session, left: Sequence[LeftOver]) -> RunnerError:
+def left_over_error(left: Sequence[LeftOver]) -> RunnerError:
     """What is *left* of one job, and the commands that ask or drop it."""
     total = count(sum(each.tasks for each in left), "task")
     runs = "an earlier run" if len(left) == 1 else f"{len(left):,} earlier runs"
@@ -23,12 +21,12 @@ def left_over_error(session: Session, left: Sequence[LeftOver]) -> RunnerError:
         line
         for each in left[:_SHOWN]
         for line in (
-            f"{ask_command(each)}{same_store(session)}   ({name_of(each)}: asks them)",
-            f"{drop_command(each)}{same_store(session)}   (drops them)",
+            f"{ask_command(each)}   ({name_of(each)}: asks them)",
+            f"{drop_command(each)}   (drops them)",
         )
     ]
     if more > 0:
-        commands.append(f"runner status {left[0].run.job}{same_store(session)}   ({more:,} more)")
+        commands.append(f"runner status {left[0].run.job}   ({more:,} more)")
     return RunnerError(
         f"{total} of {runs} of {left[0].run.job} left over: no later start posts what was not "
         "posted in its own run",
@@ -37,12 +35,11 @@ def left_over_error(session: Session, left: Sequence[LeftOver]) -> RunnerError:
     )
 
 
-def left_over_notes(session: Session, left: Sequence[LeftOver]) -> list[str]:
+def left_over_notes(left: Sequence[LeftOver]) -> list[str]:
     """The same for commands that look: a line for each run."""
-    same = same_store(session)
     return [
         f"{count(each.tasks, 'task')} of {name_of(each)} left over, which no later start posts: "
-        f"{ask_command(each)}{same}, or {drop_command(each)}{same}"
+        f"{ask_command(each)}, or {drop_command(each)}"
         for each in left
     ]
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions import overriding
-from runner.cli.actions.looking import same_store
 from runner.cli.actions.run import dry_run
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.summary import gone_note
@@ -87,7 +86,7 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
         )
     if status.gone:
         numbers["gone"] = status.gone
-        voice.note(gone_note(status, same_store(session)))
+        voice.note(gone_note(status))
     tell_uncollected(session, Exit.DONE, known=[status])
     line = pairs("load", {"job": status.run.job, "run": status.run.name, **numbers})
     session.log_to_file(session.line("info", "load.end", {"run": status.run.name, **numbers}))
@@ -107,7 +106,7 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
     if loaded.load is not None:
         voice.note(loaded.load.formula)
     if numbers["pending"]:
-        voice.note(f"next: runner submit {status.run.name}{same_store(session)}")
+        voice.note(f"next: runner submit {status.run.name}")
     voice.last_word(
         f"{status.run.name} ({status.run.number}): {count(status.rows, 'row')} = "
         f"{count(status.tasks, 'task')}: {new:,} new, {status.tasks - new:,} known, "

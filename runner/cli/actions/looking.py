@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from runner.cli.pasting import folder_flags, store_flags
 from runner.cli.session import Session
-from runner.errors import MoneyStopped, RunnerError, WrongInput
+from runner.errors import WrongInput
 
 if TYPE_CHECKING:
     from runner.settings import Settings
@@ -43,23 +44,6 @@ def nothing_yet(settings: "Settings") -> WrongInput:
 
 
 def same_store(session: Session) -> str:
-    """Flags that a command to paste needs to reach the same store: `` --api sim``, or nothing."""
-    import shlex
-
-    shared = session.shared
-    words = []
-    if shared.api is not None:
-        words += ["--api", shared.api]
-    # An address may hold a password; whoever pastes the command has it in the environment.
-    if shared.store is not None and "://" not in shared.store:
-        words += ["--store", shared.store]
-    return f" {shlex.join(words)}" if words else ""
-
-
-def to_paste(session: Session, error: RunnerError) -> RunnerError:
-    """*error*, its command with the flags that reach the same store."""
-    flags = same_store(session)
-    if not flags or not isinstance(error, MoneyStopped) or error.how is None:
-        return error
-    how = error.how.replace("runner run ", f"runner{flags} run ")
-    return MoneyStopped(error.what, where=error.where, why=error.why, how=how)
+    """Flags that a command within an answer needs to reach the same store: `` --api sim``, or
+    nothing. In notes and errors the voice adds them."""
+    return folder_flags(session.shared) + store_flags(session.shared)

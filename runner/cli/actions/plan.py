@@ -8,7 +8,6 @@ from runner.cli.actions.watching import Watcher
 from runner.cli.layout import amount, clipped, count, pairs, span, table
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
-from runner.cli.voice import error_as_json
 from runner.errors import CredentialsRefused, Exit, MoneyStopped
 from runner.jobfile import load_job
 from runner.money import exact, short
@@ -59,7 +58,7 @@ def plan(session: Session, reference: str, given: "PlanOptions") -> Exit:
         )
     code = _code(found)
     if session.voice.json:
-        session.voice.document(document(found, code))
+        session.voice.document(_document(session, found, code))
     elif session.voice.for_people:
         session.voice.answer("\n".join(_lines(found)))
     else:
@@ -79,7 +78,7 @@ def _code(found: app.Plan) -> Exit:
     return Exit.MONEY if found.broken else Exit.DONE
 
 
-def document(found: app.Plan, code: Exit) -> dict[str, object]:
+def _document(session: Session, found: app.Plan, code: Exit) -> dict[str, object]:
     """``runner.plan/1``."""
     account, trouble = found.known.account, found.known.trouble
     balance = account.balance_nanousd if account else None
@@ -104,7 +103,9 @@ def document(found: app.Plan, code: Exit) -> dict[str, object]:
             "least_s_to_collect": round(found.seconds(found.fetches), 1),
         },
         "balance": None if balance is None else exact(balance),
-        "balance_unknown": None if trouble is None else error_as_json(trouble, trouble.exit_code),
+        "balance_unknown": None
+        if trouble is None
+        else session.voice.error_document(trouble, trouble.exit_code),
         "breaks": [{"limit": each.limit, "why": each.why} for each in found.broken],
         "samples": [
             {"line": each.line, "target": each.target, "prompt": each.prompt}

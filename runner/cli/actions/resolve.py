@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from runner import app
 from runner.cli.actions.controlling import store_to_change
-from runner.cli.actions.looking import same_store
 from runner.cli.asking import confirm
 from runner.cli.layout import amount, count, pairs
 from runner.cli.selecting import pick
@@ -216,7 +215,7 @@ def _tell(
         voice.note("the API does not show a tag for that id yet; it was taken on your word")
     if found.held and not dry and (step := _next(how)):
         for run in found.runs:
-            voice.note(f"next: runner {step} {run.name}{same_store(session)}")
+            voice.note(f"next: runner {step} {run.name}")
 
 
 def _next(how: How) -> str | None:

@@ -46,7 +46,11 @@ def show(session: Session, task: int, given: "ShowOptions") -> Exit:
         width = None
         if voice.for_people:
             width = min(size_of(voice.stdout, session.environ)[0], _WIDEST)
-        voice.answer("\n".join(page(detail, run, attempt, session.clock.now(), width)))
+        voice.answer(
+            "\n".join(
+                page(detail, run, attempt, session.clock.now(), width, to_paste=voice.to_paste)
+            )
+        )
     return Exit.DONE
 
 

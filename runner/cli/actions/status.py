@@ -51,7 +51,7 @@ def status(session: Session, reference: str | None, given: "StatusOptions") -> E
         statuses = run_async(lambda: read_statuses(session, reference, given["since"]))
         left = run_async(lambda: _left_over(session, statuses))
         tell(session, statuses, left)
-        for note in left_over_notes(session, left):
+        for note in left_over_notes(left):
             voice.note(note)
     wrong = any(unsuccessful(each) or each.rejected for each in statuses)
     code = Exit.SOME_FAILED if given["strict"] and wrong else Exit.DONE

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner import app
-from runner.cli.actions.looking import nothing_yet, same_store, to_paste
+from runner.cli.actions.looking import nothing_yet
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import Watcher, mode_of
@@ -15,7 +15,6 @@ from runner.cli.counts import ended, held, unsuccessful
 from runner.cli.layout import amount, count, pairs, span
 from runner.cli.select import matching
 from runner.cli.session import Session
-from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError
 from runner.jobfile import Overrides
 from runner.lifecycle import State
@@ -113,7 +112,7 @@ def poll(session: Session, reference: str | None, given: "PollOptions") -> Exit:
         text += f" · oldest {span(age_s)}"
     if fetched:
         names = " · ".join(
-            f"runner export {new.run.name}{same_store(session)}"
+            f"runner export {new.run.name}"
             for old, new in zip(summary.before, summary.after, strict=True)
             if ended(new) > ended(old)
         )
@@ -173,7 +172,7 @@ def _tell(
     voice, now = session.voice, session.clock.now()
     reason = summary.reason or (STOPPED.get(summary.exit) if voice.quiet else None)
     if reason is not None:
-        voice.error(to_paste(session, reason), summary.exit)
+        voice.error(reason, summary.exit)
     if warning := tell_uncollected(session, summary.exit, known=summary.after):
         voice.event("warning", {"message": warning})
     keys = numbers | {"exit": int(summary.exit)}
@@ -184,7 +183,7 @@ def _tell(
             **status_document(summary.after, now),
             "schema": "runner.event/1",
             **keys,
-            "error": summary.reason and error_as_json(summary.reason, summary.exit),
+            "error": summary.reason and voice.error_document(summary.reason, summary.exit),
         },
     )
     if voice.for_people:

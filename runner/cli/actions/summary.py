@@ -9,12 +9,10 @@ from runner.app import RunSummary
 from runner.app.left_over import heard
 from runner.cli.actions.controlling import resume_command
 from runner.cli.actions.left_over import left_over_document, left_over_error
-from runner.cli.actions.looking import same_store, to_paste
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, together, unsuccessful, waiting
 from runner.cli.layout import amount, count, span
 from runner.cli.session import Session
-from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError, gravest
 from runner.jobfile.find import relative
 from runner.lifecycle import Reason, State
@@ -43,7 +41,7 @@ def tell(session: Session, summaries: Sequence[RunSummary]) -> Exit:
     code = gravest(summary.exit for summary in summaries)
     code = heard(code, [each for summary in summaries for each in summary.left_over])
     for error, its_code in _reasons(session, summaries):
-        voice.error(to_paste(session, error), its_code)
+        voice.error(error, its_code)
     for summary in summaries:
         for text in notes(session, summary):
             voice.note(text)
@@ -68,14 +66,14 @@ def _reasons(
             said.add(reason.what)
             yield reason, summary.exit
         if summary.left_over:
-            yield left_over_error(session, summary.left_over), summary.exit
+            yield left_over_error(summary.left_over), summary.exit
 
 
 def _tell_run(session: Session, summary: RunSummary, *, event: str) -> None:
     voice = session.voice
     line = session.line(_LEVELS.get(summary.exit, "error"), "run.end", end_keys(summary))
     session.log_to_file(line)
-    voice.event(event, result(summary, session.clock.now()))
+    voice.event(event, result(session, summary))
     if voice.for_people:
         for path in summary.files:
             voice.last_word(f"wrote {relative(path)}")
@@ -106,7 +104,7 @@ def _tell_all(session: Session, summaries: Sequence[RunSummary], code: Exit, now
     line = session.line(_LEVELS.get(code, "error"), "runs.end", keys)
     session.log_to_file(line)
     statuses = [status for each in summaries for status in (each.status, *each.others)]
-    document = result(all_, now) | status_document(statuses, now)
+    document = result(session, all_) | status_document(statuses, now)
     session.voice.event("result", document | {"run": None, "schema": "runner.event/1"})
     session.voice.last_word(headline(all_) if session.voice.for_people else line)
 
@@ -123,18 +121,18 @@ def _quiet_reason(session: Session, summary: RunSummary) -> RunnerError | None:
         return RunnerError(
             f"{failed:,} of {count(summary.status.tasks, 'task')} failed, and "
             f"{count(summary.status.rejected, 'row')} rejected, in {summary.status.run.name}",
-            how=f"runner errors {summary.status.run.name}{same_store(session)}",
+            how=f"runner errors {summary.status.run.name}",
         )
     return _STOPPED.get(summary.exit)
 
 
-def gone_note(status: RunStatus, same: str) -> str:
-    """Of queued tasks that the latest input does not ask; *same* names the store, if need be."""
+def gone_note(status: RunStatus) -> str:
+    """Of queued tasks that the latest input does not ask."""
     are = "task is" if status.gone == 1 else "tasks are"
     return (
         f"{status.gone:,} queued {are} not asked by the input any more (a row, target or sample "
         "taken out, or beyond --limit), and not sent: put them back, or drop them with: "
-        f"runner cancel {status.run.name} --gone{same}"
+        f"runner cancel {status.run.name} --gone"
     )
 
 
@@ -148,12 +146,12 @@ def _undecided(session: Session, summary: RunSummary) -> RunnerError | None:
     if not runs:
         return None
     status = runs[0]
-    name, same = status.run.name, same_store(session)
+    name = status.run.name
     ways = []
     if status.undecided > status.gone:
         ways.append("of what was edited, start it with --changed ask or --changed keep")
     if status.gone:
-        ways.append(f"drop what is not in the input any more: runner cancel {name} --gone{same}")
+        ways.append(f"drop what is not in the input any more: runner cancel {name} --gone")
     return RunnerError(
         f"{count(sum(each.undecided for each in runs), 'task')} of {name} wait for a decision; "
         "no start goes on with them before",
@@ -163,7 +161,7 @@ def _undecided(session: Session, summary: RunSummary) -> RunnerError | None:
 
 def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     """What else a person should know, and how to go on."""
-    status, same = summary.status, same_store(session)
+    status = summary.status
     name = status.run.name
     if status.changed:
         yield (
@@ -171,7 +169,7 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
             f"sent for them until --changed ask or --changed keep{_asked_later(status)}"
         )
     if status.gone:
-        yield gone_note(status, same)
+        yield gone_note(status)
     if unknown := status.states[State.UNKNOWN]:
         yield (
             f"{count(unknown, 'task')} in doubt: the API may have them, so they are not posted "
@@ -180,7 +178,7 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     if status.loading:
         yield (
             f"the latest load of {name} was not finished, and nothing is posted before it is: "
-            f"runner load JOB{same}"
+            f"runner load JOB"
         )
     if status.paused is not None:
         yield (
@@ -194,7 +192,7 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
         lost = status.reasons.get((State.FAILED, Reason.ANSWER_LOST), 0)
         # What may be paid already is only asked again with the word for it.
         word = " --pay-again" if lost == unsuccessful(status) else ""
-        yield f"next: runner errors {name}{same} · runner retry {name}{word}{same}"
+        yield f"next: runner errors {name} · runner retry {name}{word}"
 
 
 def end_keys(summary: RunSummary) -> dict[str, object]:
@@ -251,11 +249,11 @@ def headline(summary: RunSummary) -> str:
     return text if summary.exit is Exit.DONE else f"{text} · exit {int(summary.exit)}"
 
 
-def result(summary: RunSummary, now: datetime) -> dict[str, object]:
+def result(session: Session, summary: RunSummary) -> dict[str, object]:
     """The last event of ``--json``."""
     added = summary.load.added if summary.load else None
     return {
-        **status_document([summary.status, *summary.others], now),
+        **status_document([summary.status, *summary.others], session.clock.now()),
         "schema": "runner.event/1",
         "run": summary.status.run.name,
         "exit": int(summary.exit),
@@ -272,5 +270,5 @@ def result(summary: RunSummary, now: datetime) -> dict[str, object]:
         "files": [str(path) for path in summary.files],
         "elapsed_s": round(summary.elapsed_s, 3),
         "calls": summary.calls,
-        "error": summary.reason and error_as_json(summary.reason, summary.exit),
+        "error": summary.reason and session.voice.error_document(summary.reason, summary.exit),
     }

@@ -11,7 +11,7 @@ Off a terminal nothing is wrapped or cut. What a terminal would obey is written 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from runner.lifecycle import State
 from runner.logs import printable
 from runner.money import exact, short
 from runner.reports.task_lines import age_s, cells_of, request_of
-from runner.store.listing import AttemptDetail, ResultDetail, TaskDetail
+from runner.store.listing import AttemptDetail, ResultDetail, TaskDetail, TaskLine
 from runner.store.values import Run
 
 _INDENT: Final = "  "
@@ -51,14 +51,18 @@ def page(
     shown: AttemptDetail | None,
     now: datetime,
     width: int | None,
+    *,
+    to_paste: Callable[[str], str] = str,
 ) -> Iterator[str]:
     """The lines of the page; *width* is a terminal's, None wraps and cuts nothing.
 
-    *shown* is the attempt whose answer stands on it.
+    *shown* is the attempt whose answer stands on it; *to_paste* completes the commands on it.
     """
     line, request = detail.line, request_of(detail)
     for text in _head(detail, run, request, now):
         yield from _wrapped(text, width, "")
+    for text in _next(line):
+        yield from _wrapped(to_paste(text), width, "")
     yield from _section("row", _row(detail, width))
     for attempt in detail.attempts:
         latest = attempt.number == line.attempts
@@ -72,7 +76,7 @@ def page(
             yield from _section(name, _lines(text), width)
     if detail.edited_body is not None:
         told = "the input has another request now; decide: runner run … --changed ask or keep"
-        yield from _section("changed", [told], width)
+        yield from _section("changed", [to_paste(told)], width)
     if shown is None and line.state is State.COMPLETED:
         yield from _section("answer", ["the answer was pruned"], width)
     if shown is not None and shown.result is not None:
@@ -103,6 +107,9 @@ def _head(
         yield "due         when the first question of its row is answered"
     if detail.tries:
         yield f"tries       {detail.tries} of {detail.allowed_tries} used"
+
+
+def _next(line: TaskLine) -> Iterator[str]:
     if line.state is State.QUARANTINED:
         yield (
             f"next        look for its tag at the API, then: runner resolve {line.id} --adopt ID, "

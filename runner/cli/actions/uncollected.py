@@ -38,7 +38,7 @@ def tell_uncollected(
     text = f"{text}: runner poll {oldest.run.name}"
     level = windows.collection_age_level(oldest.oldest_posted_at, now)
     session.voice.alarm(_WORDS[level], text, code)
-    return text
+    return session.voice.to_paste(text)
 
 
 def collection_warning(status: RunStatus, now: datetime) -> str | None:

@@ -82,7 +82,7 @@ class Watcher(AbstractContextManager["Watcher"]):
 
     def note(self, text: str) -> None:
         self._voice.note(text)
-        self._voice.event("note", {"message": text})
+        self._voice.event("note", {"message": self._voice.to_paste(text)})
 
     def begun(self, run: Run, load: LoadReport | None, status: RunStatus) -> None:
         keys = start_keys(run, load, status)

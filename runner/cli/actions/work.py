@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Final
 from runner import app
 from runner.cli.actions import steps
 from runner.cli.actions.listening import listen_of
-from runner.cli.actions.looking import to_paste
 from runner.cli.actions.sending import stoppable
 from runner.cli.actions.systemd import notify
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import EVERY_S, Watcher
 from runner.cli.layout import count, span
 from runner.cli.session import Session
-from runner.cli.voice import error_as_json
 from runner.errors import Exit, RunnerError
 from runner.jobfile import Overrides
 from runner.lifecycle import State
@@ -90,14 +88,14 @@ class _Told:
         notify("STOPPING=1", session.environ)
         reason = summary.reason or (steps.STOPPED.get(summary.exit) if voice.quiet else None)
         if reason is not None:
-            voice.error(to_paste(session, reason), summary.exit)
+            voice.error(reason, summary.exit)
         if warning := tell_uncollected(session, summary.exit):
             voice.event("warning", {"message": warning})
         keys = _keys(summary.working)
         keys |= {"duration": f"{int(summary.elapsed_s)}s", "exit": int(summary.exit)}
         line = session.line("info", "work.end", keys)
         session.log_to_file(line)
-        error = summary.reason and error_as_json(summary.reason, summary.exit)
+        error = summary.reason and voice.error_document(summary.reason, summary.exit)
         voice.event("result", keys | {"error": error})
         if voice.for_people:
             ended, left = summary.working.ended, sum(summary.working.states.values())
