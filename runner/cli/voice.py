@@ -8,18 +8,18 @@
 No secret passes here, no control character of anybody's prompt or reply, and every line ends.
 """
 
-import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, TextIO, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO, cast
 from urllib.parse import urlsplit
 
 from runner.cli.exit_codes import QUIET
 from runner.cli.pasting import completed
 from runner.cli.shared import Shared
 from runner.cli.terminal import fitted, is_terminal, wants_colour
-from runner.errors import Exit, Problem, RunnerError, TryLater, WrongInput
+from runner.errors import Exit, Problem, RunnerError, TryLater, WrongInput, reason_of
 
 if TYPE_CHECKING:
     from runner.logs import Masker
@@ -142,14 +142,21 @@ class Voice:
         Raises:
             BrokenPipeError: nobody reads on.
         """
-        try:
+        with self.stream() as out:
+            out.write(data)
+            out.flush()
+
+    @contextmanager
+    def stream(self) -> Iterator[BinaryIO]:
+        """Stdout itself, for an answer that is written part by part and unmasked.
+
+        Raises:
+            BrokenPipeError: nobody reads on.
+            TryLater: it cannot be written.
+        """
+        with _writable():
             self.stdout.flush()
-            self.stdout.buffer.write(data)
-            self.stdout.buffer.flush()
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise
-            raise cannot_write(error) from error
+            yield self.stdout.buffer
 
     def event(self, kind: str, keys: Document) -> None:
         """One of many JSON lines, with ``--json``. A reader who has left does not stop the work."""
@@ -186,13 +193,9 @@ class Voice:
         return self._current_masker().value(value)
 
     def _answer(self, text: str) -> None:
-        try:
+        with _writable():
             self.stdout.write(fitted(f"{text}\n", self.stdout.encoding))
             self.stdout.flush()
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise
-            raise cannot_write(error) from error
 
     # -- everything else ---------------------------------------------------------------------
 
@@ -325,10 +328,16 @@ def as_json(problem: Problem) -> dict[str, object]:
     }
 
 
-def cannot_write(error: OSError) -> RunnerError:
-    """Stdout leads to a full disk or the like."""
-    return TryLater(
-        f"the answer cannot be written: {error.strerror or error}",
-        where="standard output",
-        how="make room, or write to a file elsewhere",
-    )
+@contextmanager
+def _writable() -> Iterator[None]:
+    """Say what it means that stdout takes no more, unless its reader has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TryLater(
+            f"the answer cannot be written: {reason_of(error)}",
+            where="standard output",
+            how="make room, or write to a file elsewhere",
+        ) from error

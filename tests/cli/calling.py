@@ -63,6 +63,18 @@ class ClosedPipe(Stream):
         super().__init__(into=_NoReader())
 
 
+class _Full(io.BytesIO):
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullDisk(Stream):
+    """A file on a disk that is full."""
+
+    def __init__(self) -> None:
+        super().__init__(into=_Full())
+
+
 @dataclass(frozen=True)
 class Ended:
     """What one call came to."""

@@ -16,7 +16,7 @@ from runner.cli import session
 from runner.errors import Exit
 from runner.store.values import RetryFilter
 from runner.task import Outcome
-from tests.cli.calling import ClosedPipe, FakeApp, call, call_on_terminal
+from tests.cli.calling import ClosedPipe, FakeApp, FullDisk, call, call_on_terminal
 from tests.reports.filling import CHARGE, accepted, failed, filled, refused, running
 from tests.support.clock import START, ManualClock
 
@@ -246,6 +246,16 @@ def test_head_may_close_the_pipe_of_an_export(mixed: Path) -> None:
     ended = call("export", "prompts", "-o", "-", stdout=ClosedPipe())
     assert ended.code is Exit.DONE
     assert ended.err == ""
+
+
+@pytest.mark.parametrize(
+    "argv", [["export", "prompts", "-o", "-"], ["status"], ["show", "1", "--raw"]], ids=" ".join
+)
+def test_an_answer_that_finds_no_room_is_no_bug(argv: list[str], mixed: Path) -> None:
+    """The disk behind `>` is full: make room, try again."""
+    ended = call(*argv, stdout=FullDisk())
+    assert ended.code is Exit.TRY_LATER
+    assert "error: the answer cannot be written: No space left on device" in ended.err
 
 
 def test_quiet_looks_print_nothing(mixed: Path) -> None:

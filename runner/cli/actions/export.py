@@ -52,10 +52,9 @@ async def _export(
                 "before are not in the export, and their lines say so (reason: pruned)"
             )
         if target == STDOUT:
-            out = session.voice.stdout
-            out.flush()
             form = _only(given["format"] or ("csv",))
-            await write_stream(store, run, form, out.buffer, raw_cells=raw, which=which)
+            with session.voice.stream() as out:
+                await write_stream(store, run, form, out, raw_cells=raw, which=which)
             return None
         if target is not None:
             file = Path(target), _format_of(target, given["format"])
