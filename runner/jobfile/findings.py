@@ -7,7 +7,8 @@ Values and names are printed so that no terminal takes them for orders.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
@@ -27,8 +28,10 @@ class Findings:
         self.path = path
         self.positions = positions
         self._found: dict[Problem, None] = {}
+        self._inputs: dict[tuple[Problem, ...], WrongInput] = {}
+        """Of input files, by their places: with a preview and a way on that are theirs alone."""
         self.how: str | None = None
-        """How to go on, where the input file's own error knows it."""
+        """How to go on, where that is the same for all."""
 
     def add(self, key: Path, message: str) -> None:
         """Note that the value of *key* is wrong; the same message at one place counts once."""
@@ -44,8 +47,7 @@ class Findings:
     def add_input(self, key: Path, error: WrongInput) -> None:
         """Note that the input file, named at *key*, cannot be read; its own places are kept."""
         if error.problems:
-            self._found.update(dict.fromkeys(error.problems))
-            self.how = error.how
+            self._inputs[error.problems] = error
         else:
             parts = (error.what, error.why, error.how)
             self.add(key, "; ".join(part for part in parts if part))
@@ -53,16 +55,32 @@ class Findings:
     @property
     def any(self) -> bool:
         """Whether anything is wrong."""
-        return bool(self._found)
+        return bool(self._found or self._inputs)
 
     def error(self) -> WrongInput:
-        """All problems in one error; those of the job file first, from its top to its bottom."""
-        number = len(self._found)
+        """All problems in one error; those of the job file first, from its top to its bottom.
+
+        Where nothing but one input file is at fault, its own error says it best.
+        """
+        if not self._found and len(self._inputs) == 1:
+            return next(iter(self._inputs.values()))
+        own = sorted(self._found, key=lambda p: (p.path != self.path, p.line, p.column))
+        problems = [*own, *self._of_inputs()]
+        number, files = len(problems), dict.fromkeys(problem.path for problem in problems)
         return WrongInput(
-            f"{number} {'mistake' if number == 1 else 'mistakes'} in {self.path}; nothing was sent",
-            problems=sorted(self._found, key=lambda p: (p.path != self.path, p.line, p.column)),
+            f"{number} {'mistake' if number == 1 else 'mistakes'} in {' and '.join(files)}; "
+            "nothing was sent",
+            problems=problems,
             how=self.how,
         )
+
+    def _of_inputs(self) -> Iterator[Problem]:
+        """The places in input files, each with what its error adds: no line follows to say it."""
+        for error in self._inputs.values():
+            first, *others = error.problems
+            parts = (first.message, error.why, error.how)
+            yield replace(first, message="; ".join(part for part in parts if part))
+            yield from others
 
 
 def dotted(path: Path) -> str:

@@ -142,7 +142,7 @@ class _FlagFindings(Findings):
     def error(self) -> WrongInput:
         if not self._said:
             return super().error()
-        return WrongInput("; ".join(self._said), how=self.how)
+        return WrongInput("; ".join(self._said), problems=self._of_inputs(), how=self.how)
 
 
 def _read(source: Source) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.jobfile import Overrides
 from runner.jobfile.schema import REQUEST_FIELDS
 from runner.parameters import TABLE
 from tests.jobfile.workspace import MINIMAL, Workspace
@@ -327,17 +328,44 @@ def test_a_file_that_is_no_toml_is_refused_with_line_and_column(
     assert said in mistakes[0]
 
 
-def test_an_input_in_a_strange_encoding_keeps_its_own_place_and_advice(
-    workspace: Workspace,
-) -> None:
-    """The place in the data file and the flag that helps must not be lost on the way."""
-    workspace.write("rows.csv", "id,brand,prompt\n1,Café,Is it good?\n".encode("cp1252"))
+CAFE = "id,brand,prompt\n1,Café,Is it good?\n".encode("cp1252")
+ADVICE = "the same command with --encoding cp1252, or save the file as UTF-8"
+READS = 'it looks like cp1252; line 2 would read: "1,Café,Is it good?"'
+
+
+def test_an_input_in_a_strange_encoding_keeps_its_own_words(workspace: Workspace) -> None:
+    """The preview and the flag that helps must not be lost on the way, nor a job file be blamed."""
+    workspace.write("rows.csv", CAFE)
     workspace.write("jobs/x.toml", MINIMAL)
-    error = workspace.refusal("jobs/x.toml")
-    said = "\n".join([*error.lines(), *map(str, error.problems)])
-    assert "rows.csv" in said
-    assert "cp1252" in said
+    for ref, flags in [
+        ("jobs/x.toml", None),
+        ("rows.csv", Overrides(provider="claude", model="claude-sonnet-4-0")),
+    ]:
+        error = workspace.refusal(ref, flags)
+        assert (error.what, error.why, error.how) == ("rows.csv is not UTF-8", READS, ADVICE)
+        assert [str(each) for each in error.problems] == [
+            "rows.csv:2:6: byte 21 (0xE9) is not UTF-8"
+        ]
     assert workspace.job(MINIMAL.replace("[[t", 'encoding = "cp1252"\n[[t')).input.encoding
+
+
+def test_its_advice_stands_beside_it_where_there_are_other_mistakes(workspace: Workspace) -> None:
+    """Below a mistake in a model's name, a word about encodings is read as the way to mend that."""
+    workspace.write("rows.csv", CAFE)
+    workspace.write("jobs/x.toml", MINIMAL.replace('"claude"', '"cluade"'))
+    error = workspace.refusal("jobs/x.toml")
+    encoding = f"rows.csv:2:6: byte 21 (0xE9) is not UTF-8; {READS}; {ADVICE}"
+    assert error.what == "2 mistakes in jobs/x.toml and rows.csv; nothing was sent"
+    assert error.how is None
+    assert [str(each).partition("; did")[0] for each in error.problems] == [
+        "jobs/x.toml:5:1: targets[0].provider: must be chat_gpt, claude, gemini or perplexity, "
+        'got "cluade"',
+        encoding,
+    ]
+    error = workspace.refusal("rows.csv", Overrides(provider="cluade", model="m"))
+    assert error.what.startswith("--provider: must be")
+    assert [str(each) for each in error.problems] == [encoding]
+    assert error.how is None
 
 
 def test_no_message_prints_what_a_terminal_would_obey(workspace: Workspace) -> None:
