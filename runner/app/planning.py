@@ -22,6 +22,7 @@ from runner.app.values import Reporter, RunOptions
 from runner.clock import Clock
 from runner.errors import CredentialsRefused, RunnerError
 from runner.jobfile.job import Job
+from runner.lifecycle import UNSUCCESSFUL, WAITING, State
 from runner.money import short
 from runner.pipeline.loader import check_input, load
 from runner.reports.estimate import Range, TargetEstimate, estimate, total
@@ -79,8 +80,23 @@ class Plan:
 
     @property
     def done(self) -> int:
-        """Tasks of the run that would not be."""
-        return self.status.tasks - self.to_post
+        """Tasks of the run that are answered already."""
+        return self.status.states[State.COMPLETED]
+
+    @property
+    def failed(self) -> int:
+        """Tasks that ended without an answer, cancelled ones aside."""
+        return sum(self.status.states[state] for state in UNSUCCESSFUL)
+
+    @property
+    def cancelled(self) -> int:
+        """Tasks that a person dropped, and follow-ups that came to nothing."""
+        return self.status.states[State.CANCELLED]
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that have not ended and would not be posted: they are out, in doubt, or held."""
+        return sum(self.status.states[state] for state in WAITING) - self.to_post
 
     @property
     def hold(self) -> int:

@@ -8,7 +8,7 @@ from runner.app import Plan, RunOptions, plan_job
 from runner.errors import Exit
 from runner.jobfile import Job
 from runner.money import NANOS_PER_DOLLAR
-from tests.app.place import AT_ONCE, Place, Recorder, placed
+from tests.app.place import AN_HOUR, AT_ONCE, Place, Recorder, placed
 
 HELD = 10_200_000
 
@@ -48,6 +48,14 @@ async def test_an_earlier_run_foretells_the_next_one(tmp_path: Path) -> None:
         assert over.to_post == 0
         assert over.cost is not None
         assert over.cost.high == 0
+
+
+async def test_what_waits_is_not_counted_as_done(tmp_path: Path) -> None:
+    """Its cost is still to come, and its answer may never."""
+    async with placed(tmp_path, latency=AN_HOUR) as place:
+        await place.start(place.job(3), RunOptions(export=False, wait_s=0))
+        found = await plan(place, place.job(5))
+        assert (found.done, found.waiting, found.to_post) == (0, 3, 2)
 
 
 async def test_a_plan_leaves_nothing_behind_and_posts_nothing(tmp_path: Path) -> None:

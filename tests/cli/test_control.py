@@ -209,7 +209,9 @@ def test_a_cancelled_run_is_finished_and_no_failure() -> None:
     call("cancel", "prompts", "--yes")
     line = call("status", "prompts").out
     assert "state=finished" in line
-    assert "failed=0 waiting=0" in line
+    assert "failed=0 waiting=0 cancelled=4" in line
+    people = call_on_terminal("status", "prompts").out
+    assert people.splitlines()[-1].endswith("finished, 4 cancelled")
 
 
 @pytest.mark.usefixtures("stores")

@@ -1,11 +1,13 @@
 """What `plan` prints, and that much real money is never spent without a word."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from runner.errors import Exit
-from tests.cli.calling import call
+from runner.store.listing import Selection
+from tests.cli.calling import call, call_on_terminal
 from tests.reports.filling import filled
 
 JOB = """\
@@ -46,6 +48,17 @@ def test_a_plan_that_a_budget_would_stop_ends_with_4_and_names_it(folder: Path) 
     assert found.code == Exit.MONEY
     assert "verdict=budget_usd" in found.out
     assert "budget_usd would stop this run" in found.err
+
+
+async def test_what_was_cancelled_is_not_told_as_done(folder: Path) -> None:
+    """A person dropped it: nobody has an answer to it."""
+    store = folder / "s.db"
+    (folder / "q.csv").write_text("q,prompt\n1,why?\n2,how?\n")
+    async with filled(store, [{"prompt": "why?"}], job="brands", api="sim", post=None) as f:
+        await f.store.cancel(Selection())
+    asked = ("plan", str(folder / "brands.toml"), "--api", "sim", "--store", str(store))
+    people = (await asyncio.to_thread(call_on_terminal, *asked)).out
+    assert "0 already done, 1 cancelled, 2 to post\n" in people
 
 
 def test_a_plan_leaves_out_the_bad_rows_that_a_run_would(folder: Path) -> None:

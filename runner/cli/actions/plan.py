@@ -90,6 +90,9 @@ def _document(session: Session, found: app.Plan, code: Exit) -> dict[str, object
         "tasks": found.status.tasks,
         "to_post": found.to_post,
         "done": found.done,
+        "failed": found.failed,
+        "cancelled": found.cancelled,
+        "waiting": found.waiting,
         "changed": found.status.changed,
         "gone": found.status.gone,
         "cost": _range(found.cost),
@@ -160,7 +163,15 @@ def _keys(found: app.Plan, code: Exit) -> dict[str, object]:
 def _lines(found: app.Plan) -> list[str]:
     status = found.status
     what = found.formula or count(status.tasks, "task")
-    lines = [f"{status.run.name} · {what} · {found.done:,} already done, {found.to_post:,} to post"]
+    counts = [f"{found.done:,} already done"]
+    for number, word in (
+        (found.failed, "failed"),
+        (found.cancelled, "cancelled"),
+        (found.waiting, "waiting"),
+    ):
+        if number:
+            counts.append(f"{number:,} {word}")
+    lines = [f"{status.run.name} · {what} · {', '.join(counts)}, {found.to_post:,} to post"]
     if status.changed:
         lines.append(f"{count(status.changed, 'task')} changed since asked: --changed ask or keep")
     if status.gone:

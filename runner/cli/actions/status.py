@@ -11,7 +11,7 @@ from runner.cli.actions.left_over import left_over_document, left_over_notes
 from runner.cli.actions.looking import nothing_yet, store_to_look
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import held, sent, unsuccessful, waiting
-from runner.cli.layout import amount, day, pairs, span, table
+from runner.cli.layout import amount, count, day, pairs, span, table
 from runner.cli.moments import When
 from runner.cli.select import matching
 from runner.cli.session import Session
@@ -124,6 +124,7 @@ def status_keys(status: RunStatus, now: datetime) -> dict[str, object]:
         "done": status.states[State.COMPLETED],
         "failed": unsuccessful(status),
         "waiting": waiting(status),
+        "cancelled": status.states[State.CANCELLED],
         "unknown": status.states[State.UNKNOWN],
         "changed": status.changed,
         "rejected": status.rejected,
@@ -169,12 +170,14 @@ def describe(status: RunStatus, now: datetime) -> str:
         parts.append(f"oldest {span(_age_s(status.oldest_posted_at, now))} of 72 h")
     if status.states[State.UNKNOWN] and word != "in_doubt":
         parts.append(f"{status.states[State.UNKNOWN]:,} in doubt")
+    if cancelled := status.states[State.CANCELLED]:
+        parts.append(f"{cancelled:,} cancelled")
     if status.changed:
         parts.append(f"{status.changed:,} changed")
     if status.gone:
         parts.append(f"{status.gone:,} not in the input any more")
     if status.rejected:
-        parts.append(f"{status.rejected:,} rows rejected")
+        parts.append(f"{count(status.rejected, 'row')} rejected")
     if status.paused is not None:
         # In place of the word itself, so that it is not said twice.
         parts = [str(status.paused), *parts[word == "paused" :]]
