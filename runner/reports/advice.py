@@ -9,9 +9,11 @@
 
 The commands are those that take exactly such tasks (DESIGN.md §4): ``retry`` by itself takes what
 failed at the API; what it refused wants the code named, what may be paid already ``--pay-again``.
+Where a run has failures of several causes, code, provider and model tell one from the others.
 """
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -168,14 +170,17 @@ _QUARANTINED: Final = (
 _STRANGE: Final = ("ended without a reason on record", _TELL_US)
 
 
-def advise(group: FailureGroup, run: str) -> Advice:
-    """What to do about *group* of the run that is called *run* (``JOB@KEY`` or ``r42``)."""
+def advise(group: FailureGroup, run: str, *, among: Sequence[FailureGroup] = ()) -> Advice:
+    """What to do about *group* of the run that is called *run* (``JOB@KEY`` or ``r42``).
+
+    *among* are all groups of the run: the command takes as few of the others as can be.
+    """
     meaning, row = _row(group)
     return Advice(
         meaning=meaning,
         advice=row.advice,
         retriable=row.retriable,
-        command=_command(group, run, row.how),
+        command=_command(group, run, row.how, [each for each in among if each is not group]),
     )
 
 
@@ -196,14 +201,34 @@ def _row(group: FailureGroup) -> tuple[str, _Row]:
     return _STRANGE
 
 
-def _command(group: FailureGroup, run: str, how: How) -> str | None:
+def _command(group: FailureGroup, run: str, how: How, others: Sequence[FailureGroup]) -> str | None:
     if how is How.RESOLVE:
         return shlex.join(["runner", "tasks", run, "--state", "quarantined"])
     if how is How.BY_CODE and group.code is None:
         return None
     words = ["runner", "retry", run]
-    if how is not How.PLAIN:
+    if how is How.PAY_AGAIN:
         words.append(how.value)
-    if how is How.BY_CODE:
-        words.append(str(group.code))
+    others = [each for each in others if _taken(each, how)]
+    if group.reason == Reason.NO_FIRST_ANSWER:
+        # The first questions are to be taken, whatever became of them.
+        others = []
+    if how is How.BY_CODE or (others and group.code is not None):
+        words += [How.BY_CODE.value, str(group.code)]
+        others = [each for each in others if each.code == group.code]
+    for name in ("provider", "model"):
+        mine = getattr(group, name)
+        if any(getattr(each, name) != mine for each in others):
+            words += [f"--{name}", mine]
+            others = [each for each in others if getattr(each, name) == mine]
     return shlex.join(words)
+
+
+def _taken(group: FailureGroup, how: How) -> bool:
+    """Whether ``retry`` in the form *how* takes tasks of *group*, if nothing narrows it."""
+    if group.reason in {Reason.REMOTE, Reason.TIMED_OUT}:
+        return True
+    if how is How.BY_CODE:
+        return group.reason == Reason.REFUSED
+    lost = group.state is State.EXPIRED or group.reason in {Reason.ANSWER_LOST, Reason.WRITTEN_OFF}
+    return how is How.PAY_AGAIN and lost

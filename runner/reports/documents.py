@@ -63,7 +63,7 @@ def errors_document(
         "schema": ERRORS,
         **_names(run),
         "count": sum(group.count for group in groups),
-        "groups": [_group(group, run, to_paste) for group in groups],
+        "groups": [_group(group, run, groups, to_paste) for group in groups],
     }
 
 
@@ -121,8 +121,10 @@ def _amounts(line: CostLine) -> dict[str, object]:
     }
 
 
-def _group(group: FailureGroup, run: Run, to_paste: Callable[[str], str]) -> dict[str, object]:
-    advice = advise(group, run.name)
+def _group(
+    group: FailureGroup, run: Run, among: Sequence[FailureGroup], to_paste: Callable[[str], str]
+) -> dict[str, object]:
+    advice = advise(group, run.name, among=among)
     return {
         "state": group.state.value,
         "reason": group.reason or None,

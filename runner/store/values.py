@@ -10,6 +10,7 @@ from runner.errors import Exit, RunnerError, StoreBroken
 from runner.lifecycle import State
 from runner.store.amounts import Money
 from runner.store.control import Pause
+from runner.store.listing import Selection
 from runner.task import TaskId
 
 
@@ -203,6 +204,8 @@ class RetryFilter:
     """Which unsuccessful tasks to take."""
 
     codes: frozenset[int] | None = None
+    among: Selection = field(default_factory=Selection)
+    """None but these; what it says of runs, states and codes does not count."""
     pay_again: bool = False
     """Also what may already have been paid: expired, answer lost, written off."""
 

@@ -14,6 +14,7 @@ import pytest
 
 from runner.cli import session
 from runner.errors import Exit
+from runner.store.sqlite.retrying import retry
 from runner.store.values import RetryFilter
 from runner.task import Outcome
 from tests.cli.calling import ClosedPipe, FakeApp, FullDisk, call, call_on_terminal
@@ -281,6 +282,31 @@ def test_a_dry_retry_of_live_tasks_holds_nothing_ahead(mixed: Path) -> None:
         db.execute("UPDATE targets SET endpoint = 'dataforseo/perplexity/live' WHERE run_id = 2")
     dry = call("retry", "evening", "--dry-run")
     assert dry.out == "retry.dry run=evening@2026-11-21 matched=4 hold=0.00\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "matched"),
+    [
+        (["--where", "prompt=how?"], 1),
+        (["--provider", "claude", "--model", "m"], 4),
+        (["--provider", "gemini"], 0),
+        (["--model", "other"], 0),
+        (["--limit", "3"], 3),
+        (["--tasks-from", "list.txt"], 2),
+        (["--since", "2026-11-23"], 0),
+    ],
+)
+def test_selectors_narrow_what_is_asked_again(
+    flags: list[str], matched: int, mixed: Path, fake: FakeApp
+) -> None:
+    """The dry run and the real one mean the same tasks, and nobody pays for the others."""
+    (mixed.parent / "list.txt").write_text("6\n8\n", "utf-8")
+    dry = call("retry", "evening", "--dry-run", *flags, "--json")
+    assert dry.document["matched"] == matched, dry.err
+    assert call("retry", "evening", *flags).code is Exit.DONE
+    assert isinstance(fake.which, RetryFilter)
+    with closing(sqlite3.connect(mixed)) as db:
+        assert retry(db, 2, fake.which, now=START) == matched
 
 
 def test_a_retry_goes_to_the_run_with_its_job(mixed: Path, fake: FakeApp) -> None:

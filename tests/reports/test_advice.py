@@ -1,5 +1,6 @@
 """What people are told to do about failures, and whether the store then does it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,25 @@ def test_a_command_can_be_pasted_as_it_stands() -> None:
     """A job named after a file may hold a space; the shell must not see two words."""
     advice = advise(group(State.FAILED, Reason.REMOTE, 40103), "my job; rm -rf")
     assert advice.command == "runner retry 'my job; rm -rf'"
+
+
+def test_the_command_of_a_group_takes_that_group_alone() -> None:
+    """Under "top up the balance" nobody wants to pay for three other causes as well."""
+    limit, failed_, other = (
+        group(State.FAILED, Reason.REMOTE, code) for code in (40202, 40101, 40101)
+    )
+    other = replace(other, model="n")
+    lost = group(State.FAILED, Reason.ANSWER_LOST, None)
+    held = group(State.QUARANTINED, "", None)
+    groups = [limit, failed_, other, lost, held]
+    assert [advise(each, "demo", among=groups).command for each in groups] == [
+        "runner retry demo --error 40202",
+        "runner retry demo --error 40101 --model m",
+        "runner retry demo --error 40101 --model n",
+        "runner retry demo --pay-again --model m",
+        "runner tasks demo --state quarantined",
+    ]
+    assert advise(limit, "demo", among=[limit, lost, held]).command == "runner retry demo"
 
 
 @pytest.mark.parametrize("kind", ["refused", "remote", "timed_out"])

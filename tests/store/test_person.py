@@ -3,6 +3,7 @@
 import pytest
 
 from runner.lifecycle import Reason, State
+from runner.store.listing import Selection
 from runner.store.protocol import TaskStore
 from runner.store.values import RetryFilter
 from tests.store.steps import (
@@ -50,6 +51,9 @@ async def unsuccessful(scene: Scene) -> None:
         (RetryFilter(codes=frozenset({40403}), pay_again=True), {"expired"}),
         (RetryFilter(codes=frozenset()), set()),
         (RetryFilter(codes=frozenset({99})), set()),
+        (RetryFilter(among=Selection(limit=1)), {"remote"}),
+        (RetryFilter(among=Selection(models=frozenset({"none"}))), set()),
+        (RetryFilter(among=Selection(tasks=frozenset({1, 4}))), {"timed_out"}),
     ],
 )
 async def test_retry_takes_what_it_says(

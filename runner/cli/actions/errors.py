@@ -44,7 +44,7 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
         document = errors_document(run, groups, to_paste=voice.to_paste)
         voice.document(document | {"left_over": left_over_document(left)})
         return Exit.DONE
-    advices = [advise(group, run.name) for group in groups]
+    advices = [advise(group, run.name, among=groups) for group in groups]
     total = sum(group.count for group in groups)
     if voice.for_people:
         name = f"{run.name} ({run.number})"

@@ -11,7 +11,8 @@ from runner.cli.actions.looking import store_to_look
 from runner.cli.actions.sending import carry_out
 from runner.cli.asking import agree
 from runner.cli.layout import amount, count, pairs
-from runner.cli.select import job_file, newest
+from runner.cli.select import job_file
+from runner.cli.selecting import pick
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
@@ -31,8 +32,7 @@ def retry(session: Session, reference: str | None, given: "RetryOptions") -> Exi
         RunnerError: as choosing the run, loading its job and ``app.retry_run`` do.
     """
     settings = session.settings()
-    run = run_async(lambda: _chosen(session, reference))
-    which = RetryFilter(codes=frozenset(given["error"]) or None, pay_again=given["pay_again"])
+    run, which = run_async(lambda: _chosen(session, reference, given))
     if given["dry_run"]:
         return _dry_run(session, run, which)
     if reference is None:
@@ -67,9 +67,15 @@ def _limited_as_before(job: Job, options: app.RunOptions, run: Run) -> tuple[Job
     return job, options
 
 
-async def _chosen(session: Session, reference: str | None) -> Run:
+async def _chosen(
+    session: Session, reference: str | None, given: "RetryOptions"
+) -> tuple[Run, RetryFilter]:
     async with store_to_look(session) as store:
-        return newest(reference, await store.runs())
+        picked = await pick(session, store, reference, given, newest_only=True)
+    (run,) = picked.runs
+    # Codes count as retry takes them, and the run is named: what is left narrows the tasks.
+    among = replace(picked.which, runs=None, codes=None)
+    return run, RetryFilter(codes=picked.which.codes, among=among, pay_again=given["pay_again"])
 
 
 def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOptions") -> Job:

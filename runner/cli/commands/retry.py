@@ -4,6 +4,7 @@ from typing import Unpack
 
 import click
 
+from runner.cli.selecting import Selectors, selector_options
 from runner.cli.session import Session
 from runner.cli.verbs import (
     SendingOptions,
@@ -14,11 +15,10 @@ from runner.cli.verbs import (
 from runner.errors import Exit
 
 
-class RetryOptions(SendingOptions):
+class RetryOptions(Selectors, SendingOptions):
     """The options of `retry`."""
 
     job: str | None
-    error: tuple[int, ...]
     pay_again: bool
     dry_run: bool
 
@@ -37,6 +37,7 @@ class RetryOptions(SendingOptions):
     is_flag=True,
     help="Also what may have been paid for already: expired, answer lost, written off.",
 )
+@selector_options("provider", "model", "since", "until", "where", "tasks_from", "limit")
 @click.option("--job", metavar="JOB", help="The run's job file, if it is not where it was.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only count; nothing is sent or changed.")
 @sending_options

@@ -1,5 +1,6 @@
 """Unsuccessful tasks that a person wants to be asked again: a new attempt, a new charge."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from runner.clock import to_ms
@@ -7,6 +8,8 @@ from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.postgres.changes import take_edits
 from runner.store.postgres.connection import Db
+from runner.store.postgres.listing import LARGEST
+from runner.store.postgres.selecting import condition
 from runner.store.values import RetryFilter
 
 
@@ -51,6 +54,7 @@ def retriable(db: Db, run: int, which: RetryFilter) -> dict[str, int]:
 
 def _chosen(run: int, which: RetryFilter) -> tuple[str, dict[str, object]]:
     """The ids of the tasks that *which* means, as a query and its values."""
+    among, values = condition(replace(which.among, runs=None, states=None, codes=None))
     # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
     # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
     # asked any more.
@@ -58,10 +62,17 @@ def _chosen(run: int, which: RetryFilter) -> tuple[str, dict[str, object]]:
         SELECT t.id FROM tasks t
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.run_id = %(run)s AND t.state IN ('failed', 'expired', 'quarantined')
-           AND t.state <> 'quarantined' AND ({_retry_condition(which)})
+           AND t.state <> 'quarantined' AND ({_retry_condition(which)}) AND {among}
            AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
+         ORDER BY t.id LIMIT %(limit)s
     """
-    return chosen, {"run": run, "codes": sorted(which.codes or ())}
+    limit = which.among.limit
+    scope = {
+        "run": run,
+        "codes": sorted(which.codes or ()),
+        "limit": None if limit is None else min(limit, LARGEST),
+    }
+    return chosen, scope | values
 
 
 def _retry_condition(which: RetryFilter) -> str:
@@ -69,9 +80,9 @@ def _retry_condition(which: RetryFilter) -> str:
     reasons = ["remote", "timed_out"]
     if which.codes is not None:
         reasons.append("refused")
-    condition = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
+    sql = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
     if which.pay_again:
-        condition += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
+        sql += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
     if which.codes is not None:
-        condition = f"a.code = ANY(%(codes)s::bigint[]) AND ({condition})"
-    return condition
+        sql = f"a.code = ANY(%(codes)s::bigint[]) AND ({sql})"
+    return sql

@@ -2,12 +2,15 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 
 from runner.clock import to_ms
 from runner.failpoints import Point, hit
 from runner.lifecycle import Event, State, after
 from runner.store.sqlite.changes import take_edits
+from runner.store.sqlite.listing import LARGEST
+from runner.store.sqlite.selecting import condition
 from runner.store.values import RetryFilter
 
 
@@ -52,6 +55,7 @@ def retriable(db: sqlite3.Connection, run: int, which: RetryFilter) -> dict[str,
 
 def _chosen(run: int, which: RetryFilter) -> tuple[str, dict[str, object]]:
     """The ids of the tasks that *which* means, as a query and its values."""
+    among, values = condition(replace(which.among, runs=None, states=None, codes=None))
     # Word for word the condition of the index tasks_unsuccessful. A quarantined task may still be
     # at the API: only `resolve` may give it another attempt. One whose prompt was pruned cannot be
     # asked any more.
@@ -59,10 +63,17 @@ def _chosen(run: int, which: RetryFilter) -> tuple[str, dict[str, object]]:
         SELECT t.id FROM tasks t
           LEFT JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt
          WHERE t.run_id = :run AND t.state IN ('failed', 'expired', 'quarantined')
-           AND t.state <> 'quarantined' AND ({_retry_condition(which)})
+           AND t.state <> 'quarantined' AND ({_retry_condition(which)}) AND {among}
            AND EXISTS (SELECT 1 FROM payloads p WHERE p.task_id = t.id)
+         ORDER BY t.id LIMIT coalesce(:limit, -1)
     """
-    return chosen, {"run": run, "codes": json.dumps(sorted(which.codes or ()))}
+    limit = which.among.limit
+    scope = {
+        "run": run,
+        "codes": json.dumps(sorted(which.codes or ())),
+        "limit": None if limit is None else min(limit, LARGEST),
+    }
+    return chosen, scope | values
 
 
 def _retry_condition(which: RetryFilter) -> str:
@@ -70,9 +81,9 @@ def _retry_condition(which: RetryFilter) -> str:
     reasons = ["remote", "timed_out"]
     if which.codes is not None:
         reasons.append("refused")
-    condition = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
+    sql = f"t.reason IN ({', '.join(repr(reason) for reason in reasons)})"
     if which.pay_again:
-        condition += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
+        sql += " OR t.state = 'expired' OR t.reason IN ('answer_lost', 'written_off')"
     if which.codes is not None:
-        condition = f"a.code IN (SELECT value FROM json_each(:codes)) AND ({condition})"
-    return condition
+        sql = f"a.code IN (SELECT value FROM json_each(:codes)) AND ({sql})"
+    return sql
