@@ -34,6 +34,7 @@ async def dry_run(
                 reporter.problem,
                 key_columns=run.key_columns,
                 skip_bad=options.skip_bad and copy.folder / "rejects",
+                again=options.again,
             )
             run = await begin_run(store, job, run, settings, clock)
             report = await load(

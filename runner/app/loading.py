@@ -44,6 +44,7 @@ async def check_inputs(
                     reporter.problem,
                     key_columns=run.key_columns,
                     skip_bad=options.skip_bad,
+                    again=options.again,
                 )
         except WrongInput as error:
             refused.append(error)

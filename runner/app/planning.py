@@ -147,6 +147,7 @@ async def plan_job(
                 key_columns=run.key_columns,
                 # What is left out is told, and written by the start that does leave it out.
                 skip_bad=options.skip_bad and copy.folder / "rejects",
+                again=options.again,
             )
             run = await begin_run(store, job, run, settings, clock)
             as_run = for_run(job, run)

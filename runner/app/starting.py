@@ -1,5 +1,6 @@
 """Which run a start belongs to, and what loading makes of it."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -150,9 +151,11 @@ async def _refuse_if_unfinished(store: TaskStore, newest: Run, options: RunOptio
     waiting = sum(status.states[state] for state in WAITING)
     if waiting and not options.pay_again:
         raise WrongInput(
-            f"{newest.name} is not finished: {waiting:,} tasks wait",
+            f"{newest.name} is not finished: "
+            + ("1 task waits" if waiting == 1 else f"{waiting:,} tasks wait"),
             why="a fresh run would ask, and pay for, the same questions again",
-            how=f"continue it with: runner run {newest.job}   (--pay-again insists on a new one)",
+            how=f"{options.again or shlex.join(['runner', 'run', newest.job])}   "
+            "(--pay-again insists on a new one)",
         )
 
 

@@ -66,6 +66,8 @@ class RunOptions:
     source: str = ""
     """The absolute path of the job file, remembered for `retry`, or of data that is asked without
     one; empty for standard input."""
+    again: str = field(default="", compare=False)
+    """The command that starts the job again, for messages to name; empty where there is none."""
     key: str | None = None
     """Another run than the one that a start belongs to now."""
     skip_bad: Path | None = None

@@ -7,6 +7,7 @@ A data file needs no job file: the same way is gone with a document made of the 
 """
 
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -93,7 +94,9 @@ def _of_data_file(ref: str, source: Source, workspace: Path, given: Overrides) -
     if given.provider is None or given.model is None:
         raise WrongInput(
             f"{source.display} is a data file, and nothing says whom to ask",
-            how=f"runner run {ref} --provider claude --model claude-sonnet-4-0",
+            how=shlex.join(
+                ["runner", "run", ref, "--provider", "claude", "--model", "claude-sonnet-4-0"]
+            ),
         )
     document: dict[str, object] = {
         "name": data_job_name(ref),

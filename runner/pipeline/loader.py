@@ -99,10 +99,12 @@ async def check_input(
     *,
     key_columns: tuple[str, ...] = (),
     skip_bad: Path | None = None,
+    again: str = "",
 ) -> Input:
     """Check the job's prompt file whole, without a store.
 
-    With *skip_bad* bad rows are written to that file and the rest may be queued.
+    With *skip_bad* bad rows are written to that file and the rest may be queued; *again* is the
+    command to which it may be added.
 
     Raises:
         WrongInput: a row is bad and *skip_bad* is not given, the file cannot be read, or the
@@ -116,14 +118,21 @@ async def check_input(
             refuse_rejects_file(skip_bad, path)
     checked = await check(job, table, tell, key_columns=key_columns)
     if checked.rejected and skip_bad is None:
-        raise WrongInput(
-            f"{table.display}: {checked.rejected:,} of {checked.rows:,} rows cannot be asked",
-            why="nothing was queued and nothing was sent",
-            how="correct them, or ask only the others: --skip-bad rejects" + table.rejects_suffix,
-        )
+        raise bad_rows(table, checked, again, why="nothing was queued and nothing was sent")
     if skip_bad is not None:
         await _write_rejects(job, key_columns, table, checked, skip_bad)
     return Input(table=table, checked=checked)
+
+
+def bad_rows(table: Table, checked: Checked, again: str, *, why: str) -> WrongInput:
+    """Rows of *table* cannot be asked; *again* is the command that might leave them out."""
+    skipping = f"{again} --skip-bad rejects{table.rejects_suffix}".lstrip()
+    rows = "1 row" if checked.rows == 1 else f"{checked.rows:,} rows"
+    return WrongInput(
+        f"{table.display}: {checked.rejected:,} of {rows} cannot be asked",
+        why=why,
+        how=f"correct them, or ask only the others: {skipping}",
+    )
 
 
 async def check(

@@ -70,7 +70,7 @@ async def test_fresh_on_an_unfinished_run_is_refused_and_names_the_way_on(tmp_pa
         await place.start(job, LEAVE)
         with pytest.raises(WrongInput) as caught:
             await place.start(job, RunOptions(export=False, wait_s=0, fresh=True))
-        assert "runner run sky" in (caught.value.how or "")
+        assert caught.value.how == "runner run sky   (--pay-again insists on a new one)"
         assert len(place.created()) == 2
         insisted = RunOptions(export=False, wait_s=0, fresh=True, pay_again=True)
         await place.start(job, insisted)

@@ -382,6 +382,17 @@ def test_check_tells_every_bad_row_with_its_place(folder: Path) -> None:
     assert [event["event"] for event in events] == ["problem", "problem", "error"]
 
 
+def test_the_command_that_leaves_bad_rows_out_can_be_pasted(folder: Path) -> None:
+    """A name with spaces, and flags without which it would not know whom to ask."""
+    (folder / "my prompts.csv").write_text("question\nwhy?\n\"\"\n", "utf-8")
+    claude = "--provider claude --model claude-sonnet-4-0 --column question"
+    for verb, way_on in [("check", "run"), ("load", "load"), ("run", "run"), ("plan", "plan")]:
+        ended = call(verb, "my prompts.csv", *claude.split(), "--api", "sim")
+        assert ended.code is Exit.WRONG_INPUT
+        command = f"runner --api sim {way_on} 'my prompts.csv' {claude} --skip-bad rejects.csv"
+        assert f"go on with: correct them, or ask only the others: {command}\n" in ended.err
+
+
 def test_check_tells_all_mistakes_of_a_job_file(folder: Path) -> None:
     """With file, line and column, and what was meant."""
     file = folder / "jobs" / "prompts.toml"

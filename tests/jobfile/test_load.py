@@ -252,8 +252,9 @@ def test_a_data_file_alone_does_not_say_whom_to_ask(workspace: Workspace) -> Non
     """Guessing a model would spend somebody's money."""
     error = workspace.refusal("rows.csv", Overrides(provider="claude"))
     assert error.what == "rows.csv is a data file, and nothing says whom to ask"
-    assert error.how is not None
-    assert "--provider" in error.how
+    assert error.how == "runner run rows.csv --provider claude --model claude-sonnet-4-0"
+    workspace.write("my rows.csv", "prompt\nWhy?\n")
+    assert (workspace.refusal("my rows.csv").how or "").startswith("runner run 'my rows.csv' --pr")
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,11 @@ def _check_one(session: Session, reference: str, given: DataOptions) -> None:
     check_accounts(job, session.settings())
     for note in job.notes:
         session.voice.note(note)
-    checked = asyncio.run(loader.check(job, loader.open_input(job), session.voice.problem))
+    table = loader.open_input(job)
+    checked = asyncio.run(loader.check(job, table, session.voice.problem))
     if checked.rejected:
-        raise WrongInput(
-            f"{job.input.display}: {checked.rejected:,} of {checked.rows:,} rows cannot be asked",
-            why="nothing was sent",
-            how=f"correct them, or ask only the others: runner run {reference} --skip-bad FILE",
-        )
+        again = overriding.command("run", reference, given)
+        raise loader.bad_rows(table, checked, again, why="nothing was sent")
     _tell(session, job, checked)
 
 

@@ -35,6 +35,7 @@ def load(session: Session, reference: str, given: "LoadOptions") -> Exit:
         session.voice.note(note)
     options = app.RunOptions(
         source=overriding.source_of(reference, settings.workspace),
+        again=overriding.command("load", reference, given),
         limit=given["limit"],
         fresh=given["fresh"],
         pay_again=given["pay_again"],

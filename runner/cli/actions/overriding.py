@@ -1,5 +1,6 @@
 """Options of the command line as a job and a start of it take them."""
 
+import shlex
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,16 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
         max_hold_usd=sending["max_hold"] if sending else None,
         output_dir=sending["output"] if sending else None,
     )
+
+
+def command(verb: str, reference: str, data: DataOptions, *more: str) -> str:
+    """A command to paste: *verb* on the same job, told the same about a data file."""
+    flags = ("provider", "model", "method", "gateway", "column", "encoding", "delimiter")
+    words = ["runner", verb, reference]
+    for name in flags:
+        if data[name] is not None:  # type: ignore[literal-required]
+            words += [f"--{name}", data[name]]  # type: ignore[literal-required]
+    return shlex.join([*words, *more])
 
 
 def limits(sending: SendingOptions) -> Overrides:
@@ -61,6 +72,7 @@ def start(
     *,
     confirm: Confirm,
     source: str = "",
+    again: str = "",
     limit: int | None = None,
     fresh: bool = False,
     pay_again: bool = False,
@@ -76,6 +88,7 @@ def start(
         wait_s=sending["wait"],
         wait_lock_s=sending["wait_lock"],
         source=source,
+        again=again,
         limit=limit,
         fresh=fresh,
         pay_again=pay_again,

@@ -32,6 +32,7 @@ def plan(session: Session, reference: str, given: "PlanOptions") -> Exit:
     job = load_job(reference, workspace=settings.workspace, overrides=overrides)
     options = app.RunOptions(
         source=overriding.source_of(reference, settings.workspace),
+        again=overriding.command("plan", reference, given),
         limit=given["limit"],
         skip_bad=given["skip_bad"],
         fresh=given["fresh"],

@@ -61,14 +61,15 @@ def _job(session: Session, reference: str, given: "RunOptions") -> tuple[Job, ap
     job = load_job(reference, workspace=workspace, overrides=overriding.job(given, sending=given))
     for note in job.notes:
         session.voice.note(note)
-    return job, _options(session, given, overriding.source_of(reference, workspace))
+    return job, _options(session, reference, given)
 
 
-def _options(session: Session, given: "RunOptions", source: str) -> app.RunOptions:
+def _options(session: Session, reference: str, given: "RunOptions") -> app.RunOptions:
     return overriding.start(
         given,
         confirm=partial(agree, session),
-        source=source,
+        source=overriding.source_of(reference, session.settings().workspace),
+        again=overriding.command("run", reference, given),
         limit=given["limit"],
         fresh=given["fresh"],
         pay_again=given["pay_again"],
