@@ -152,7 +152,7 @@ async def plan_job(
             run = await begin_run(store, job, run, settings, clock)
             as_run = for_run(job, run)
             report = await load(store, as_run, run, source, clock=clock, limit=options.limit)
-            formula = report.formula if options.limit is None else ""
+            formula = report.formula
         await decide(store, job, run, source, options, clock)
         status = await store.status(run.id)
         estimates = tuple(estimate(each) for each in await store.target_history(run.id))

@@ -61,7 +61,8 @@ class Checked:
     digest: str
     """Of the file's bytes."""
     formula: str
-    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``."""
+    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``; empty where only
+    some rows were meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ class LoadReport:
     unchanged: bool
     """The very same input was loaded before: nothing was read into the queue."""
     formula: str = ""
-    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``."""
+    """How the number of tasks comes about: ``50 rows × 3 targets = 150 tasks``; empty where only
+    some rows were meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +263,8 @@ async def load(
         await store.end_load(load_id, rejected=checked.rejected, now=clock.now())
         hit(Point.LOAD_ENDED)
         report = LoadReport(added=added, rejected=checked.rejected, unchanged=False)
-    report = replace(report, formula=checked.formula)
+    # It counts the whole file, of which only the beginning is queued with a limit.
+    report = replace(report, formula=checked.formula if limit is None else "")
     log.info(
         "loader.input_loaded",
         source=table.display,

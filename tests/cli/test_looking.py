@@ -384,7 +384,7 @@ def test_check_tells_every_bad_row_with_its_place(folder: Path) -> None:
 
 def test_the_command_that_leaves_bad_rows_out_can_be_pasted(folder: Path) -> None:
     """A name with spaces, and flags without which it would not know whom to ask."""
-    (folder / "my prompts.csv").write_text("question\nwhy?\n\"\"\n", "utf-8")
+    (folder / "my prompts.csv").write_text('question\nwhy?\n""\n', "utf-8")
     claude = "--provider claude --model claude-sonnet-4-0 --column question"
     for verb, way_on in [("check", "run"), ("load", "load"), ("run", "run"), ("plan", "plan")]:
         ended = call(verb, "my prompts.csv", *claude.split(), "--api", "sim")

@@ -104,12 +104,15 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
     if not voice.for_people:
         voice.last_word(line)
         return
-    if loaded.load is not None:
+    if loaded.load is not None and loaded.load.formula:
         voice.note(loaded.load.formula)
     if numbers["pending"]:
         voice.note(f"next: runner submit {status.run.name}")
-    voice.last_word(
+    text = (
         f"{status.run.name} ({status.run.number}): {count(status.rows, 'row')} = "
         f"{count(status.tasks, 'task')}: {new:,} new, {status.tasks - new:,} known, "
-        f"{count(status.rejected, 'row')} rejected · nothing was sent"
+        f"{count(status.rejected, 'row')} rejected"
     )
+    if status.duplicates:
+        text += f" · {count(status.duplicates, 'duplicate row')} asked once"
+    voice.last_word(f"{text} · nothing was sent")
