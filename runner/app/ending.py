@@ -139,6 +139,10 @@ def _limit_reached(
         command = shlex.join(["runner", "run", run.job_file, *key, *rows])
     again = f"then: {command}"
     match short_of:
+        case Idle.HOLD if run.given_hold is not None:
+            how = f"{command} --max-hold USD, with more than {short(run.given_hold)}"
+            if not run.job_file:
+                how = f"{command}, with a --max-hold of more than {short(run.given_hold)}"
         case Idle.HOLD:
             how = f"raise it in the job file, {again}   (or at once: --max-hold USD)"
         case Idle.DAY:
@@ -147,14 +151,17 @@ def _limit_reached(
             how = f"top up the account, or lower it in the job file, {again}"
         case _:
             enough = f"--budget {_enough(status, pending)}"
-            how = f"{command} {enough}   (or raise it in the job file)"
+            how = f"{command} {enough}"
             if not run.job_file:
                 how = f"{command}, with {enough}"
+            elif run.given_budget is None:
+                how += "   (or raise it in the job file)"
     why = _WHY.get(short_of, "charged, reserved and at-risk money together would pass it")
     if short_of is Idle.BALANCE and (signals.balance is None or signals.balance.stated is None):
         why = "the API does not state the balance"
+    left = "1 task is" if pending == 1 else f"{pending:,} tasks are"
     return MoneyStopped(
-        f"{name} leaves no room for another task; {pending:,} are not posted", why=why, how=how
+        f"{name} leaves no room for another task; {left} not posted", why=why, how=how
     )
 
 

@@ -1,6 +1,7 @@
 """The exit code and the reason, for every combination of states and troubles."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
@@ -210,6 +211,19 @@ async def test_the_limit_that_was_reached_is_named_with_its_flag(
     assert word in reason.what
     assert "1,234" in reason.what
     assert flag in (reason.how or "")
+
+
+async def test_a_limit_of_the_command_line_is_raised_there() -> None:
+    """The job file does not say it: raising it there would change nothing."""
+    signals = await signals_with(no_room=Idle.HOLD)
+    one = status({State.PENDING: 1})
+    given = replace(RUN, source="/w/sky.toml", given_hold=50_000_000)
+    reason = reason_of(signals, replace(one, run=given))
+    assert reason is not None
+    assert reason.what == "max_hold_usd leaves no room for another task; 1 task is not posted"
+    assert reason.how == "runner run /w/sky.toml --max-hold USD, with more than $0.0500"
+    there = reason_of(signals, replace(one, run=replace(given, given_hold=None)))
+    assert "raise it in the job file" in ((there and there.how) or "")
 
 
 async def test_a_switch_keeps_the_first_code_and_wakes_who_waits() -> None:
