@@ -297,6 +297,7 @@ async def _summary(start: Start, store: AnyStore, before: _Before, began: float)
         files=tuple(files),
         elapsed_s=start.clock.monotonic() - began,
         calls=start.engines.calls if start.engines else 0,
+        rejects=part.options.skip_bad if part.load is not None and status.rejected else None,
     )
 
 

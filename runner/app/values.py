@@ -123,6 +123,8 @@ class RunSummary:
     files: tuple[Path, ...]
     elapsed_s: float
     calls: int
+    rejects: Path | None = None
+    """The file that the bad rows of the input went to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

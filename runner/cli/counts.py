@@ -36,6 +36,11 @@ def unsuccessful(status: RunStatus) -> int:
     return sum(status.states[state] for state in UNSUCCESSFUL)
 
 
+def failures(status: RunStatus) -> int:
+    """What ``--max-failures`` counts: rows that could not be asked among them."""
+    return unsuccessful(status) + status.rejected
+
+
 def held(status: RunStatus) -> int:
     """Nano-dollars that may still be charged or come back."""
     return status.money.reserved + status.money.at_risk

@@ -116,7 +116,7 @@ _SENDING: Final = (
             "default": "0",
             "metavar": "N|P%",
             "show_default": True,
-            "help": "End with 1 only above so many failed tasks.",
+            "help": "End with 1 only above so many failed tasks and rejected rows.",
         },
     ),
     _Given(

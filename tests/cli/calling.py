@@ -179,6 +179,7 @@ class FakeApp:
     left_over: tuple[LeftOver, ...] = ()
     retried: int = 0
     files: tuple[Path, ...] = ()
+    rejects: Path | None = None
     during: Callable[[StopSwitch], None] | None = None
     job: Job | None = None
     options: RunOptions | None = None
@@ -217,6 +218,7 @@ class FakeApp:
             files=self.files,
             elapsed_s=62.5,
             calls=7,
+            rejects=self.rejects,
         )
 
     async def retry_run(

@@ -102,6 +102,20 @@ def test_errors_are_grouped_with_a_way_on(mixed: Path) -> None:
     assert "\x1b" not in text
 
 
+def test_errors_tell_of_rows_that_became_no_task(mixed: Path) -> None:
+    """The run ended with 1, and "nothing failed" sends a person looking elsewhere."""
+    with closing(sqlite3.connect(mixed)) as db, db:
+        db.execute("UPDATE loads SET rejected = 3 WHERE run_id = 1")
+        db.execute("UPDATE tasks SET state = 'completed', reason = '' WHERE run_id = 1")
+    people = call_on_terminal("errors", "prompts").out
+    assert people == (
+        "no task failed in prompts (r1)\n"
+        "3 rows of the input could not be asked; each with its mistake: runner check JOB\n"
+    )
+    assert call("errors", "prompts").out.endswith("total=0 retriable=0 rejected=3\n")
+    assert call("errors", "prompts", "--json").document["rejected"] == 3
+
+
 def test_a_pasted_command_reaches_the_same_store(mixed: Path) -> None:
     """`--store` on the first line belongs on the next one too."""
     shutil.move(mixed, mixed.with_name("my store.db"))

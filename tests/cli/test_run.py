@@ -232,6 +232,22 @@ def test_bad_rows_are_told_each_with_its_place(folder: Path, fake: FakeApp) -> N
     assert call("-q", "run", "prompts", "--skip-bad", "bad.csv").err == ""
 
 
+def test_rejected_rows_that_make_the_code_1_are_told_with_a_way_on(
+    folder: Path, fake: FakeApp
+) -> None:
+    """ "3 done" and exit 1 contradict each other unless somebody says what counts as failed."""
+    fake.status, fake.exit = status_of(completed=3, rejected=1), Exit.SOME_FAILED
+    fake.rejects = folder / "bad.csv"
+    ended = call_on_terminal("run", "prompts")
+    assert (
+        "1 rejected row in bad.csv counts as failed: correct the input and start again, or allow "
+        "so many with --max-failures 1\n"
+    ) in ended.err
+    assert "wrote bad.csv (1 rejected row)\n" in ended.out
+    assert " rejected=1 " in call("run", "prompts").out
+    assert call("run", "prompts", "--json").events[-1]["rejects"] == str(fake.rejects)
+
+
 def test_json_lines_end_with_exactly_one_result(folder: Path, fake: FakeApp) -> None:
     """A program waits for that one line (UX.md §2.4)."""
     fake.problems = [Problem("p.csv", 3, 1, "is empty")]

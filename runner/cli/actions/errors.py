@@ -1,17 +1,20 @@
 """``runner errors``: failures grouped by cause, each with its way on."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.app.left_over import LeftOver, left_over_of_jobs
 from runner.cli.actions.left_over import left_over_document, left_over_notes
 from runner.cli.actions.looking import store_to_look
-from runner.cli.layout import pairs
+from runner.cli.layout import count, pairs
 from runner.cli.selecting import pick
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
+from runner.jobfile.find import relative
 from runner.lifecycle import UNSUCCESSFUL
 from runner.logs import printable
 from runner.reports.advice import Advice, advise
@@ -42,23 +45,39 @@ def errors(session: Session, reference: str | None, given: "ErrorsOptions") -> E
         voice.note(note)
     if voice.json:
         document = errors_document(run, groups, to_paste=voice.to_paste)
-        voice.document(document | {"left_over": left_over_document(left)})
+        more = {"left_over": left_over_document(left), "rejected": status.rejected}
+        voice.document({**document, **more})
         return Exit.DONE
     advices = [advise(group, run.name, among=groups) for group in groups]
     total = sum(group.count for group in groups)
     if voice.for_people:
         name = f"{run.name} ({run.number})"
         if not total:
-            voice.answer(f"✓ nothing failed in {name}")
+            sign = "no task" if status.rejected else "✓ nothing"
+            voice.answer(f"{sign} failed in {name}")
+            _tell_rejected(session, status)
             return Exit.DONE
         voice.answer(f"{total:,} of {status.tasks:,} failed in {name}")
         for group, advice in zip(groups, advices, strict=True):
             voice.answer(_paragraph(group, advice, voice.to_paste))
+        _tell_rejected(session, status)
         return Exit.DONE
     for group in groups:
         voice.answer(pairs("error", _keys(run, group)))
-    voice.answer(pairs("errors", _total_keys(run, groups, advices)))
+    voice.answer(pairs("errors", _total_keys(status, groups, advices)))
     return Exit.DONE
+
+
+def _tell_rejected(session: Session, status: RunStatus) -> None:
+    """Rows that became no task, for the same reason that a person looks for failed ones."""
+    if not status.rejected:
+        return
+    run = status.run
+    job = shlex.quote(relative(Path(run.job_file))) if run.job_file else "JOB"
+    session.voice.answer(
+        f"{count(status.rejected, 'row')} of the input could not be asked; each with its mistake: "
+        + session.voice.to_paste(f"runner check {job}")
+    )
 
 
 async def _read(
@@ -115,14 +134,16 @@ def _keys(run: Run, group: FailureGroup) -> dict[str, object]:
 
 
 def _total_keys(
-    run: Run, groups: Sequence[FailureGroup], advices: Sequence[Advice]
+    status: RunStatus, groups: Sequence[FailureGroup], advices: Sequence[Advice]
 ) -> dict[str, object]:
     pairs_of = list(zip(groups, advices, strict=True))
     keys: dict[str, object] = {
-        "run": run.name,
+        "run": status.run.name,
         "total": sum(group.count for group in groups),
         "retriable": sum(group.count for group, advice in pairs_of if advice.retriable),
     }
+    if status.rejected:
+        keys["rejected"] = status.rejected
     if groups:
         top = groups[0]
         words = f"{top.code} {top.message}" if top.code is not None else top.message

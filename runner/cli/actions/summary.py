@@ -10,7 +10,7 @@ from runner.app.left_over import heard
 from runner.cli.actions.controlling import resume_command
 from runner.cli.actions.left_over import left_over_document, left_over_error
 from runner.cli.actions.uncollected import tell_uncollected
-from runner.cli.counts import held, together, unsuccessful, waiting
+from runner.cli.counts import failures, held, together, unsuccessful, waiting
 from runner.cli.layout import amount, count, span
 from runner.cli.session import Session
 from runner.errors import Exit, RunnerError, gravest
@@ -77,6 +77,9 @@ def _tell_run(session: Session, summary: RunSummary, *, event: str) -> None:
     if voice.for_people:
         for path in summary.files:
             voice.last_word(f"wrote {relative(path)}")
+        if summary.rejects is not None:
+            bad = count(summary.status.rejected, "rejected row")
+            voice.last_word(f"wrote {relative(summary.rejects)} ({bad})")
         voice.last_word(headline(summary))
     else:
         for other in summary.others:
@@ -188,6 +191,13 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     going = summary.exit in {Exit.NOT_FINISHED, Exit.INTERRUPTED, Exit.TERMINATED}
     if going and (still := waiting(status) - unknown - status.held):
         yield f"{count(still, 'task')} wait; the same command goes on with them"
+    if status.rejected and summary.exit is Exit.SOME_FAILED:
+        where = f" in {relative(summary.rejects)}" if summary.rejects is not None else ""
+        yield (
+            f"{count(status.rejected, 'rejected row')}{where} "
+            f"{'counts' if status.rejected == 1 else 'count'} as failed: correct the input and "
+            f"start again, or allow so many with --max-failures {failures(status)}"
+        )
     if unsuccessful(status):
         lost = status.reasons.get((State.FAILED, Reason.ANSWER_LOST), 0)
         # What may be paid already is only asked again with the word for it.
@@ -205,6 +215,8 @@ def end_keys(summary: RunSummary) -> dict[str, object]:
         keys["left_over"] = sum(each.tasks for each in summary.left_over)
     if summary.files:
         keys["out"] = ",".join(map(relative, summary.files))
+    if summary.rejects is not None:
+        keys["rejects"] = relative(summary.rejects)
     return keys | {"exit": int(summary.exit)}
 
 
@@ -268,6 +280,7 @@ def result(session: Session, summary: RunSummary) -> dict[str, object]:
         "left_over": sum(each.tasks for each in summary.left_over),
         "left_over_runs": left_over_document(summary.left_over),
         "files": [str(path) for path in summary.files],
+        "rejects": None if summary.rejects is None else str(summary.rejects),
         "elapsed_s": round(summary.elapsed_s, 3),
         "calls": summary.calls,
         "error": summary.reason and session.voice.error_document(summary.reason, summary.exit),
