@@ -31,7 +31,7 @@ from runner.settings.endpoint import (
 )
 from runner.settings.receiving import Receiving, find_receiving
 from runner.settings.server import is_server, secrets_of, shown_address, side_name
-from runner.settings.sources import NAMES, Given, Sources, Wrong, shown
+from runner.settings.sources import NAMES, Given, Sources, Wrong, error_of, shown
 
 CALLS_PER_MINUTE: Final = (1, 100_000)
 """Bounds of the account's own limit; documents say 2,000, and 10,000 since 2026-10 (API.md §3)."""
@@ -353,23 +353,8 @@ class _Reader:
 
     def raise_if_wrong(self) -> None:
         """Raise one error that names every mistake, if there is any."""
-        if not self._wrong:
-            return
-        problems = [problem for wrong in self._wrong if (problem := wrong.problem())]
-        others = [wrong for wrong in self._wrong if wrong.place is None]
-        unset = " ".join(dict.fromkeys(wrong.variable for wrong in others if wrong.variable))
-        if len(self._wrong) == 1:
-            what, where, why = self._wrong[0].message, self._wrong[0].origin, None
-        else:
-            what, where = f"{len(self._wrong)} settings are wrong", None
-            why = "\n  ".join(f"{wrong.origin}: {wrong.message}" for wrong in self._wrong)
-        raise WrongInput(
-            what,
-            problems=problems,
-            where=where,
-            why=why,
-            how=f"correct or unset {unset}" if unset else None,
-        )
+        if self._wrong:
+            raise error_of(self._wrong)
 
 
 def _text(value: object) -> str:

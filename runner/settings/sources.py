@@ -10,13 +10,13 @@ file's own reader says so; it is not read here.
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Self
 
-from runner.errors import Problem
+from runner.errors import Problem, WrongInput
 
 FILE_NAME: Final = "runner.toml"
 """Marks the workspace: the nearest folder, from the start folder upwards, that has it."""
@@ -118,6 +118,28 @@ class Wrong:
     def problem(self) -> Problem | None:
         """With file, line and column; None if it does not stand in a file."""
         return Problem(*self.place, self.message) if self.place else None
+
+
+def error_of(wrong: Sequence[Wrong]) -> WrongInput:
+    """One error that names every mistake, each once: those in the file with their places."""
+    problems = [problem for each in wrong if (problem := each.problem())]
+    others = [each for each in wrong if each.place is None]
+    unset = " ".join(dict.fromkeys(each.variable for each in others if each.variable))
+    where = why = None
+    if len(wrong) == len(others) == 1:
+        what, where = others[0].message, others[0].origin
+    elif not others:
+        what = f"{len(wrong)} {'mistake' if len(wrong) == 1 else 'mistakes'} in {FILE_NAME}"
+    else:
+        what = f"{len(wrong)} settings are wrong"
+        why = "\n  ".join(f"{each.origin}: {each.message}" for each in others)
+    return WrongInput(
+        what,
+        problems=sorted(problems, key=lambda each: (each.path, each.line, each.column)),
+        where=where,
+        why=why,
+        how=f"correct or unset {unset}" if unset else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +252,7 @@ def _read_file(path: Path) -> tuple[dict[str, Given], list[Wrong], _Places]:
         text = path.read_bytes().decode("utf-8-sig")
         values = tomllib.loads(text)
     except OSError as error:
-        return {}, [Wrong(str(path), f"cannot be read: {error.strerror or error}")], {}
+        return {}, [Wrong(str(path), f"{label} cannot be read: {error.strerror or error}")], {}
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         return {}, [_wrong_at(path, (line, 1), "is not UTF-8")], {}
