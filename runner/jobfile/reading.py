@@ -64,6 +64,9 @@ def read_table(model: type[AnyTable], raw: object, at: Path, findings: Findings)
 def _report(model: type[Table], detail: ErrorDetails, at: Path, findings: Findings) -> None:
     key = (*at, *detail["loc"])
     kind = detail["type"]
+    if kind == "too_short" and detail["input"]:
+        # Each thing in it is wrong, and told of: left out, they make it empty.
+        return
     if kind == "extra_forbidden":
         findings.add(key, f"unknown setting{_meant(model, str(detail['loc'][-1]))}")
     elif kind == "missing":

@@ -265,6 +265,16 @@ on = ["failure"]
     ]
 
 
+def test_a_list_of_one_wrong_word_is_not_called_empty_as_well(workspace: Workspace) -> None:
+    """The second mistake would be none."""
+    assert workspace.mistakes(MINIMAL + '[output]\nformats = ["parquet"]\n') == [
+        'jobs/x.toml:8:12: output.formats[0]: must be csv or jsonl, got "parquet"'
+    ]
+    assert workspace.mistakes(MINIMAL + "[output]\nformats = []\n") == [
+        "jobs/x.toml:8:1: output.formats: must not be empty, got an empty list"
+    ]
+
+
 def test_a_misspelt_setting_that_is_required_is_both_unknown_and_missing(
     workspace: Workspace,
 ) -> None:
