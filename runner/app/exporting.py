@@ -1,5 +1,7 @@
 """Where a start writes the answers, and whether it may: seen before anything is sent."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -7,7 +9,7 @@ import structlog
 from runner.app.values import RunOptions
 from runner.jobfile.job import Job
 from runner.reports.export import export_name, export_run
-from runner.reports.files import OutputFile
+from runner.reports.files import OutputFile, Unwritable
 from runner.store.protocol import TaskStore
 from runner.store.values import Run, StoreUnwritable
 
@@ -24,7 +26,8 @@ def check_export(job: Job, run: Run, options: RunOptions) -> None:
     for format_ in job.formats:
         file = OutputFile(job.output_dir / f"{name}.{format_}", job=run.job, force=options.force)
         try:
-            file.begin()
+            with _as_a_start_says_it():
+                file.begin()
         finally:
             file.discard()
 
@@ -38,14 +41,15 @@ async def export_job_run(store: TaskStore, job: Job, run: Run, options: RunOptio
     """
     # Read before the first line: what comes in meanwhile may be in the files, or not.
     mark = await store.export_mark(run.id)
-    exported = await export_run(
-        store,
-        run,
-        folder=job.output_dir,
-        formats=job.formats,
-        raw_cells=options.raw_cells,
-        force=options.force,
-    )
+    with _as_a_start_says_it():
+        exported = await export_run(
+            store,
+            run,
+            folder=job.output_dir,
+            formats=job.formats,
+            raw_cells=options.raw_cells,
+            force=options.force,
+        )
     try:
         await store.note_export(run.id, folder_of(job), mark)
     except StoreUnwritable as error:
@@ -56,3 +60,17 @@ async def export_job_run(store: TaskStore, job: Job, run: Run, options: RunOptio
 def folder_of(job: Job) -> str:
     """What the folder of the job's files is called in the store."""
     return str(job.output_dir.absolute())
+
+
+@contextmanager
+def _as_a_start_says_it() -> Iterator[None]:
+    """A start names a folder where ``export`` names a file, and may do without."""
+    try:
+        yield
+    except Unwritable as error:
+        raise Unwritable(
+            error.what,
+            where=error.where,
+            why=error.why,
+            how="name a folder that is writable: -o DIR; or leave the files out: --no-export",
+        ) from error

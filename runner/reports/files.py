@@ -68,6 +68,10 @@ class _Standing:
     mode: int
 
 
+class Unwritable(WrongInput):
+    """The file system refuses the file, whatever is said to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """A finished file."""
@@ -265,7 +269,7 @@ def _in_words(path: Path, error: OSError) -> RunnerError:
             "asked for again, free of charge",
             how="make room, then: runner export",
         )
-    return WrongInput(
+    return Unwritable(
         f"{path} cannot be written: {error.strerror}",
         where=str(error.filename) if error.filename else None,
         how="name a file in a folder that is writable: -o FILE",

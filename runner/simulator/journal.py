@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.clock import Clock, from_ms, to_ms
-from runner.errors import TryLater, WrongInput
+from runner.errors import TryLater, WrongInput, reason_of
 from runner.simulator.account import Account
 from runner.simulator.ledger import RemoteTask
 from runner.simulator.records import Collected, Delivered, Deposited, Posted, Record
@@ -47,7 +47,11 @@ class Journal:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise WrongInput(f"cannot open the simulated account {path}: {error}") from error
+            raise WrongInput(
+                f"the simulated account {path} cannot be opened: {reason_of(error)}",
+                how="name a file in a folder that is writable: simulate --account FILE, "
+                "or with --api sim --store FILE",
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

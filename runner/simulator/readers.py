@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from runner.errors import Problem, WrongInput
+from runner.errors import Problem, WrongInput, reason_of
 from runner.money import nanos
 from runner.simulator.calls import CallKind
 from runner.simulator.faults import DEFAULT_SECONDS, Fault, FaultRate, Strike
@@ -77,7 +77,10 @@ def scenario_from_toml(path: Path, base: Scenario | None = None) -> Scenario:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongInput(f"cannot read the scenario {path}: {error}") from error
+        why = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"
+        raise WrongInput(
+            f"the scenario {path} cannot be read: {why}", how="name another: --scenario FILE"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise WrongInput(f"{path} is no TOML: {error}") from error
     try:

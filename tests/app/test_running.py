@@ -352,3 +352,15 @@ async def test_the_simulator_inside_keeps_its_account_beside_the_store(place: Pl
     lines = (place.folder / "runner-sim.account.jsonl").read_text().splitlines()
     assert sum("posted" in line for line in lines) == 1
     assert place.calls() == 0
+
+
+async def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+    place: Place,
+) -> None:
+    """A start takes a folder, and may leave the files out; `export -o FILE` would be no help."""
+    (place.folder / "out").write_text("no folder")
+    with pytest.raises(WrongInput) as caught:
+        await place.start(place.job(1), RunOptions(wait_s=3600))
+    assert "-o DIR" in (caught.value.how or "")
+    assert "--no-export" in (caught.value.how or "")
+    assert place.calls() == 0

@@ -82,6 +82,26 @@ def test_a_flag_that_cannot_be_read_is_named(argv: list[str], word: str, folder:
     assert word in ended.err
 
 
+@pytest.mark.parametrize(
+    ("argv", "said", "way_on"),
+    [
+        (["--account", "prompts.csv/a"], "prompts.csv/a cannot be opened: Not a dir", "--account"),
+        (["--scenario", "no.toml"], "the scenario no.toml cannot be read: No such f", "--scenario"),
+        (["--scenario", "x.toml"], "the scenario x.toml cannot be read: it is not UTF-8", "--sc"),
+    ],
+)
+def test_a_file_that_cannot_be_had_is_told_in_words(
+    argv: list[str], said: str, way_on: str, folder: Path
+) -> None:
+    """`[Errno 30]` means something to few, and names no way on to anybody."""
+    (folder / "x.toml").write_bytes(b"\xff")
+    ended = call("simulate", *argv)
+    assert ended.code is Exit.WRONG_INPUT
+    assert said in ended.err
+    assert "Errno" not in ended.err
+    assert way_on in ended.err.splitlines()[-1]
+
+
 def test_the_command_that_it_shows_keeps_out_of_the_store_of_real_answers(
     folder: Path, fake: FakeApp
 ) -> None:
