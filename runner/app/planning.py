@@ -54,6 +54,8 @@ class Broken:
     limit: str
     """As the job file calls it; ``balance`` where the API sets it."""
     why: str
+    enough: int
+    """What would do in its place, nano-dollars; of a floor, what is missing to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,13 +228,15 @@ def _broken(
     # A task is posted while its whole reserve fits, though it may cost less.
     if ceiling.budget is not None and gone + max(to_come, dearest) > ceiling.budget:
         why = f"{short(gone)} gone and {short(to_come)} to come, of {short(ceiling.budget)}"
-        found.append(Broken(limit="budget_usd", why=why))
+        found.append(Broken(limit="budget_usd", why=why, enough=gone + max(to_come, dearest)))
     if ceiling.day is not None and spent_today + max(to_come, dearest) > ceiling.day:
         why = f"{short(spent_today)} gone today and {short(to_come)} to come"
-        found.append(Broken(limit="budget_usd_per_day", why=f"{why}, of {short(ceiling.day)}"))
+        why += f", of {short(ceiling.day)}"
+        enough = spent_today + max(to_come, dearest)
+        found.append(Broken(limit="budget_usd_per_day", why=why, enough=enough))
     if ceiling.hold is not None and ceiling.hold < dearest:
         why = f"not even one task fits into {short(ceiling.hold)}: {short(dearest)} is set aside"
-        found.append(Broken(limit="max_hold_usd", why=why))
+        found.append(Broken(limit="max_hold_usd", why=why, enough=dearest))
     # Only DataForSEO tells a balance.
     ours = [each for each in left if each.history.endpoint.gateway is Gateway.DATAFORSEO]
     balance = known.account.balance_nanousd if known.account else None
@@ -245,7 +249,7 @@ def _broken(
             why = f"{short(balance)} is there, {short(needed)} will be held or spent"
             why += f", and {short(floor)} is to stay" if floor else ""
             limit = "balance_floor_usd" if floor else "balance"
-            found.append(Broken(limit=limit, why=why))
+            found.append(Broken(limit=limit, why=why, enough=needed + floor - balance))
     return found
 
 

@@ -1,6 +1,7 @@
 """What `plan` prints, and that much real money is never spent without a word."""
 
 import asyncio
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,11 @@ def test_a_plan_that_a_budget_would_stop_ends_with_4_and_names_it(folder: Path) 
     assert found.code == Exit.MONEY
     assert "verdict=budget_usd" in found.out
     assert "budget_usd would stop this run" in found.err
+    shared = shlex.join(["--api", "sim", "--store", str(folder / "s.db")])
+    command = f"runner {shared} run {shlex.quote(job)} --budget 0.03"
+    assert f"go on with: {command}   (or raise it in the job file" in found.err
+    enough = call("plan", job, *shlex.split(shared), "--budget", "0.03")
+    assert enough.code == Exit.DONE
 
 
 async def test_what_was_cancelled_is_not_told_as_done(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """``runner plan``: what a start would come to, for people and for programs."""
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from runner import app
@@ -10,7 +11,7 @@ from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import CredentialsRefused, Exit, MoneyStopped
 from runner.jobfile import load_job
-from runner.money import exact, short
+from runner.money import NANOS_PER_DOLLAR, exact, short
 from runner.reports.estimate import Range, TargetEstimate
 from runner.store.values import Decision
 
@@ -65,9 +66,26 @@ def plan(session: Session, reference: str, given: "PlanOptions") -> Exit:
     else:
         session.voice.answer(pairs("plan", _keys(found, code)))
     for broken in found.broken:
-        error = MoneyStopped(f"{broken.limit} would stop this run", why=broken.why)
+        how = _way_on(broken, overriding.command("run", reference, given))
+        error = MoneyStopped(f"{broken.limit} would stop this run", why=broken.why, how=how)
         session.voice.error(error, Exit.MONEY)
     return code
+
+
+def _way_on(broken: app.Broken, run: str) -> str:
+    """What a person may do about *broken*; *run* is the command that starts the job."""
+    # Whole dollars, or cents below one: nobody types nano-dollars.
+    step = NANOS_PER_DOLLAR if broken.enough >= NANOS_PER_DOLLAR else NANOS_PER_DOLLAR // 100
+    enough = f"{Decimal(-(-broken.enough // step) * step) / NANOS_PER_DOLLAR:.2f}"
+    match broken.limit:
+        case "budget_usd":
+            return f"{run} --budget {enough}   (or raise it in the job file, or ask less: --limit)"
+        case "max_hold_usd":
+            return f"{run} --max-hold {enough}   (or raise it in the job file)"
+        case "budget_usd_per_day":
+            later = "the rest goes on after 00:00 UTC"
+            return f"{run}   ({later}; or raise it in the job file, to {enough})"
+    return f"top up the account by ${enough}, or send in slices: {run} --max-hold USD"
 
 
 def _code(found: app.Plan) -> Exit:
