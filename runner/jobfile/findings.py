@@ -18,6 +18,7 @@ from runner.errors import Problem, WrongInput
 from runner.jobfile.positions import Path, Positions
 from runner.parameters.values import shown as shown_json
 
+_HELP: Final = "runner help job-file"
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -71,7 +72,7 @@ class Findings:
             f"{number} {'mistake' if number == 1 else 'mistakes'} in {' and '.join(files)}; "
             "nothing was sent",
             problems=problems,
-            how=self.how,
+            how=self.how or (f"see: {_HELP}" if own else None),
         )
 
     def _of_inputs(self) -> Iterator[Problem]:

@@ -366,7 +366,7 @@ def test_its_advice_stands_beside_it_where_there_are_other_mistakes(workspace: W
     error = workspace.refusal("jobs/x.toml")
     encoding = f"rows.csv:2:6: byte 21 (0xE9) is not UTF-8; {READS}; {ADVICE}"
     assert error.what == "2 mistakes in jobs/x.toml and rows.csv; nothing was sent"
-    assert error.how is None
+    assert error.how == "see: runner help job-file"
     assert [str(each).partition("; did")[0] for each in error.problems] == [
         "jobs/x.toml:5:1: targets[0].provider: must be chat_gpt, claude, gemini or perplexity, "
         'got "cluade"',
