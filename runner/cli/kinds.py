@@ -43,6 +43,21 @@ class Duration(click.ParamType[float]):
         raise click.BadParameter(message, ctx, param)
 
 
+class TaskNumber(click.ParamType[int]):
+    """``17``, as `tasks` and exports print it."""
+
+    name = "task"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        if re.fullmatch(r"[0-9]{1,40}", text) and int(text) > 0:
+            return int(text)
+        message = f"{value} is no task number: write 17, as `runner tasks` and exports have it"
+        raise click.BadParameter(message, ctx, param)
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """How many failures are fine: a number, or a share of the run's tasks."""

@@ -20,6 +20,7 @@ TASKS: Final = "runner.tasks/1"
 """Of each line that `runner tasks --json` prints."""
 COUNT: Final = "runner.tasks.count/1"
 TASK: Final = "runner.task/1"
+TASK_PART: Final = "runner.task.part/1"
 
 INPUT: Final = "input."
 """Goes before an input column that is called like one of ours."""
@@ -102,6 +103,11 @@ def count_document(tasks: int) -> dict[str, object]:
 def request_of(detail: TaskDetail) -> dict[str, Any] | None:
     """The request as it is asked; None once it was pruned."""
     return None if detail.body is None else msgspec.json.decode(detail.body, type=dict[str, Any])
+
+
+def part_document(task: int, name: str, text: str) -> dict[str, object]:
+    """The one part of a task that was asked for: ``prompt``, ``answer`` or ``raw``."""
+    return {"schema": TASK_PART, "task_id": task, name: text}
 
 
 def task_document(detail: TaskDetail, run: Run, now: datetime) -> dict[str, object]:

@@ -247,6 +247,13 @@ def test_the_name_of_a_file_says_its_format(mixed: Path) -> None:
     assert "--format" in ended.err
 
 
+def test_an_export_to_stdout_is_json_where_json_is_asked_for(mixed: Path) -> None:
+    """A program that always says --json gets no CSV."""
+    assert len(call("export", "prompts", "-o", "-", "--json").events) == 4
+    both = call("export", "prompts", "-o", "-", "--json", "--format", "csv")
+    assert (both.code, both.document["event"]) == (Exit.WRONG_INPUT, "error")
+
+
 def test_a_file_of_somebody_else_is_overwritten_only_by_force(mixed: Path) -> None:
     """The analyst's own notes may have that name."""
     other = mixed.parent / "notes.csv"

@@ -173,15 +173,15 @@ def test_json_cuts_nothing_even_where_a_secret_is_masked(folder: Path) -> None:
     ("argv", "told"),
     [
         (["99"], "there is no task 99 in this store"),
-        (["x"], "'x' is not a valid integer"),
-        (["0"], "0 is not in the range x>=1"),
+        (["x"], "x is no task number"),
+        (["0"], "0 is no task number"),
         (["9223372036854775808"], "there is no task 9223372036854775808"),
         (["3", "--answer"], "task 3 has no answer here: it is failed (remote)"),
         (["5", "--raw"], "no reply of the API is stored for task 5"),
         (["1", "--raw", "--attempt", "99999999999999999999"], "task 1 has no attempt"),
         (["1", "--attempt", "2"], "task 1 has no attempt 2"),
         (["1", "--raw", "--answer"], "--answer and --raw do not go together"),
-        (["1", "--prompt", "--json"], "--prompt and --json do not go together"),
+        (["1", "--prompt", "--raw"], "--prompt and --raw do not go together"),
         ([], "missing argument"),
     ],
 )
@@ -191,6 +191,18 @@ def test_what_cannot_be_shown_is_said(store: Path, argv: list[str], told: str) -
     assert ended.code is Exit.WRONG_INPUT
     assert told in ended.err.lower() if told.islower() else told in ended.err
     assert "--json" in argv or ended.out == ""
+
+
+def test_a_part_of_a_task_can_be_had_as_json(store: Path) -> None:
+    """A program that always says --json need not know an exception."""
+    parts = {
+        name: call("show", "1", f"--{name}", "--json").document
+        for name in ("prompt", "answer", "raw")
+    }
+    assert {part["schema"] for part in parts.values()} == {"runner.task.part/1"}
+    assert parts["prompt"]["prompt"] == CELLS[0]["q"]
+    assert parts["answer"]["answer"].startswith("It scatters.")
+    assert parts["raw"]["raw"] == RAW.decode()
 
 
 async def change(store: Path, *statements: str) -> None:

@@ -59,6 +59,14 @@ def test_each_topic_is_printed_as_it_is_written(
     assert max(map(len, printed.splitlines())) <= 106
 
 
+@pytest.mark.parametrize("words", [[], ["run"], ["budgets"]], ids=str)
+def test_a_help_can_be_had_as_json(words: list[str]) -> None:
+    """No command ignores --json (UX.md §2.4)."""
+    document = call("help", *words, "--json").document
+    assert (document["schema"], document["topic"]) == ("runner.help/1", words[0] if words else None)
+    assert "runner" in document["text"]
+
+
 def test_a_topic_can_be_read_where_there_is_only_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     """Our own signs have a form for that (UX.md §2.6)."""
     from runner.cli.terminal import fitted

@@ -52,7 +52,7 @@ async def _export(
                 "before are not in the export, and their lines say so (reason: pruned)"
             )
         if target == STDOUT:
-            form = _only(given["format"] or ("csv",))
+            form = _streamed(session, given["format"])
             with session.voice.stream() as out:
                 await write_stream(store, run, form, out, raw_cells=raw, which=which)
             return None
@@ -70,6 +70,16 @@ async def _export(
             force=force,
             which=which,
         )
+
+
+def _streamed(session: Session, formats: Sequence[str]) -> str:
+    """The format of stdout: with ``--json`` no other than lines of JSON."""
+    form = _only(formats or ("jsonl" if session.voice.json else "csv",))
+    if session.voice.json and form != "jsonl":
+        raise WrongInput(
+            f"--format {form} and --json do not go together on stdout", how="leave out one of them"
+        )
+    return form
 
 
 def _only(formats: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.cli.terminal import size_of
 from runner.errors import Exit, StoreBroken, WrongInput
-from runner.reports.task_lines import request_of, task_document
+from runner.reports.task_lines import part_document, request_of, task_document
 from runner.store.listing import AttemptDetail, TaskDetail
 from runner.store.values import Run
 
@@ -29,17 +29,24 @@ def show(session: Session, task: int, given: "ShowOptions") -> Exit:
     """
     asked = [name for name in ("prompt", "answer", "raw") if given[name]]
     voice = session.voice
-    if len(asked) + voice.json > 1:
-        flags = [f"--{name}" for name in asked] + ["--json"] * voice.json
-        raise WrongInput(f"{' and '.join(flags)} do not go together", how="runner show --help")
+    if len(asked) > 1:
+        flags = " and ".join(f"--{name}" for name in asked)
+        raise WrongInput(f"{flags} do not go together", how="runner show --help")
     detail, run, reply = run_async(lambda: _read(session, task, given))
     attempt = _attempt(detail, given["attempt"])
     if given["raw"]:
-        voice.raw_bytes(_unpacked(reply, task))
-    elif given["prompt"]:
-        voice.exact(prose(_prompt(detail)))
-    elif given["answer"]:
-        voice.exact(prose(_answer(detail, attempt)))
+        raw = _unpacked(reply, task)
+        if voice.json:
+            voice.document(part_document(task, "raw", raw.decode("utf-8", "replace")))
+        else:
+            voice.raw_bytes(raw)
+    elif asked:
+        (name,) = asked
+        text = _prompt(detail) if given["prompt"] else _answer(detail, attempt)
+        if voice.json:
+            voice.document(part_document(task, name, text))
+        else:
+            voice.exact(prose(text))
     elif voice.json:
         voice.document(task_document(detail, run, session.clock.now()))
     else:

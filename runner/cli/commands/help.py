@@ -17,19 +17,30 @@ from runner.errors import Exit, WrongInput
 @click.pass_context
 def command(ctx: click.Context, session: Session, /, topic: str | None) -> Exit:
     """The whole tree of commands, one of them, or a topic; the tree names the topics."""
-    root = ctx.find_root()
+    text = _text(ctx.find_root(), topic)
+    if session.voice.json:
+        session.voice.document({"schema": "runner.help/1", "topic": topic, "text": text})
+    else:
+        click.echo(fitted(text, sys.stdout.encoding), nl=False)
+    return Exit.DONE
+
+
+def _text(root: click.Context, topic: str | None) -> str:
+    """
+    Raises:
+        WrongInput: there is nothing of that name.
+    """
     if topic is None:
-        click.echo(full_tree(root), nl=False)
-    elif topic in TOPICS:
+        return full_tree(root)
+    if topic in TOPICS:
         from runner.cli.topics import text
 
-        click.echo(fitted(text(topic), sys.stdout.encoding), nl=False)
-    elif topic in BY_NAME and isinstance(root.command, click.Group):
+        return text(topic)
+    named = None
+    if topic in BY_NAME and isinstance(root.command, click.Group):
         named = root.command.get_command(root, topic)
-        if named is not None:
-            with click.Context(named, info_name=topic, parent=root) as asked:
-                click.echo(named.get_help(asked))
-    else:
+    if named is None:
         hint = did_you_mean(topic, [*TOPICS, *BY_NAME])
         raise WrongInput(f"there is no command or topic {topic}{hint}", how="runner help")
-    return Exit.DONE
+    with click.Context(named, info_name=topic, parent=root) as asked:
+        return f"{named.get_help(asked)}\n"

@@ -4,6 +4,7 @@ from typing import Unpack
 
 import click
 
+from runner.cli.kinds import TaskNumber
 from runner.cli.selecting import Selectors, selector_options
 from runner.cli.session import Session
 from runner.cli.verbs import verb
@@ -26,7 +27,7 @@ class ResolveOptions(Selectors):
 @click.argument(
     "tasks",
     metavar="[TASK]...",
-    type=click.IntRange(min=1),
+    type=TaskNumber(),
     nargs=-1,
     help="Their numbers, as `tasks` and `show` print them.",
 )

@@ -4,6 +4,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from runner.cli.kinds import TaskNumber
 from runner.cli.session import Session
 from runner.cli.verbs import COUNT, verb
 from runner.errors import Exit
@@ -19,9 +20,7 @@ class ShowOptions(TypedDict):
 
 
 @verb("show")
-@click.argument(
-    "task", type=click.IntRange(min=1), help="Its number, as `tasks` and exports print it."
-)
+@click.argument("task", type=TaskNumber(), help="Its number, as `tasks` and exports print it.")
 @click.option("--attempt", type=COUNT, metavar="N", help="The answer or reply of this attempt.")
 @click.option("--prompt", is_flag=True, help="Only the prompt.")
 @click.option("--answer", is_flag=True, help="Only the answer.")
