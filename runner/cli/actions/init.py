@@ -24,6 +24,7 @@ from runner.settings import FILE_NAME
 if TYPE_CHECKING:
     from runner.cli.commands.init import InitOptions
 
+_EXAMPLE: Final = "data/brands.csv"
 _KEYS: Final = ("id", "key", "qid", "row_id")
 _COLUMNS_OF_JSON: Final = 200
 """Most that are looked at where each row brings its own names."""
@@ -113,6 +114,8 @@ def init(session: Session, folder: Path, given: "InitOptions") -> Exit:
     look = _look(source, given) if source else None
     if stands:
         work.kept.append(job)
+        if given["from_file"] is None:
+            _example_again(work, folder / job)
     else:
         work.write(job, _job_file(work, name, job, source, look, given))
     work.write(FILE_NAME, first_files.SETTINGS)
@@ -211,12 +214,12 @@ def _job_file(
         WrongInput: the data cannot be written.
     """
     if source is None or look is None:
-        work.write("data/brands.csv", first_files.EXAMPLE_CSV)
+        work.write(_EXAMPLE, first_files.EXAMPLE_CSV)
         return first_files.job_file(
             Plan(
                 name=name,
                 path=job,
-                file="../data/brands.csv",
+                file=f"../{_EXAMPLE}",
                 column=first_files.EXAMPLE_COLUMN,
                 key="id",
             )
@@ -232,6 +235,20 @@ def _job_file(
             delimiter=given["delimiter"],
         )
     )
+
+
+def _example_again(work: Made, job: Path) -> None:
+    """Name the example's data as left, or make it again if *job*, which stands, still reads it.
+
+    Raises:
+        WrongInput: it cannot be written.
+    """
+    try:
+        reads_it = f"../{_EXAMPLE}" in job.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        reads_it = False
+    if reads_it or os.path.lexists(work.folder / _EXAMPLE):
+        work.write(_EXAMPLE, first_files.EXAMPLE_CSV)
 
 
 def _data(work: Made, source: Path) -> str:
