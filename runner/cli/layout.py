@@ -4,8 +4,12 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from runner.money import dollars
+
+_LEAST: Final = 8
+"""What is cut is cut to no less."""
 
 
 def span(seconds: float) -> str:
@@ -53,13 +57,38 @@ def pairs(name: str, keys: Mapping[str, object]) -> str:
     return line.split(" ", 2)[2]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int]) -> str:
-    """Columns side by side, those numbered in *right* flush right; never wrapped."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int],
+    width: int | None = None,
+) -> str:
+    """Columns side by side, those numbered in *right* flush right; never wrapped.
+
+    Of a screen of so many columns, *width*, the widest texts are cut to fit, numbers never.
+    """
     from runner.logs import printable
 
     lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(width_of(line[i]) for line in lines) for i in range(len(head))]
+    if width is not None:
+        widths = _fitting(widths, [max(_LEAST, width_of(name)) for name in head], right, width)
+        lines = [[clipped(cell, widths[i]) for i, cell in enumerate(line)] for line in lines]
     return "\n".join(side_by_side(line, widths, right) for line in lines)
+
+
+def _fitting(
+    widths: Sequence[int], least: Sequence[int], right: frozenset[int], width: int
+) -> list[int]:
+    """*widths* with the widest of the texts made narrower until all fit, none below its *least*."""
+    fitting = list(widths)
+    for _ in range(sum(widths) + 2 * (len(widths) - 1) - width):
+        texts = [i for i in range(len(fitting)) if i not in right and fitting[i] > least[i]]
+        if not texts:
+            break
+        fitting[max(texts, key=fitting.__getitem__)] -= 1
+    return fitting
 
 
 def side_by_side(line: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:

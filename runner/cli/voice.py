@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from runner.cli.exit_codes import QUIET
 from runner.cli.pasting import completed
 from runner.cli.shared import Shared
-from runner.cli.terminal import fitted, is_terminal, wants_colour
+from runner.cli.terminal import fitted, is_terminal, size_of, wants_colour
 from runner.errors import Exit, Problem, RunnerError, TryLater, WrongInput, reason_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class Voice:
     def for_people(self) -> bool:
         """Whether the answer is read on a terminal, rather than by a program."""
         return is_terminal(self.stdout) and not self.json
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that the answer is read on; None where it is not on one."""
+        return size_of(self.stdout, self.environ)[0] if self.for_people else None
 
     def mask(self, text: str) -> str:
         """*text* without any secret."""

@@ -60,7 +60,7 @@ def test_a_paused_job_is_told_and_shown_until_it_is_resumed() -> None:
     assert said in call("status", "prompts").out
     assert "state=paused" in call("status", "prompts").out
     assert (
-        call_on_terminal("status", "prompts")
+        call_on_terminal("status", "prompts", environ={"COLUMNS": "140"})
         .out.splitlines()[1]
         .endswith("  paused until 2026-11-22 06:00 UTC: price check")
     )

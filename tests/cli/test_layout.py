@@ -62,3 +62,18 @@ def test_columns_line_up_with_wide_characters_too() -> None:
         ["JOB", "DONE"], [["東京", "1"], ["x\n", "20"]], right=frozenset({1})
     ).splitlines()
     assert lines == ["JOB   DONE", "東京     1", "x\\n     20"]
+
+
+def test_a_table_is_cut_to_the_screen_at_its_widest_texts_never_at_its_numbers() -> None:
+    """Broken in the middle of a word by the terminal, no column lines up any more."""
+    head, right = ["JOB", "RUN", "COST", "STATE"], frozenset({2})
+    row = ["a-job-with-a-very-long-name", "2026-11-21", "$1,234.56", "waiting, oldest 23 h of 72 h"]
+    cut = table(head, [row], right=right, width=60).splitlines()
+    assert cut == [
+        "JOB                RUN              COST  STATE",
+        "a-job-with-a-ver…  2026-11-21  $1,234.56  waiting, oldest 2…",
+    ]
+    assert max(map(len, cut)) <= 60
+    assert table(head, [row], right=right, width=500) == table(head, [row], right=right)
+    narrow = table(head, [row], right=right, width=20).splitlines()
+    assert narrow[1] == "a-job-w…  2026-11…  $1,234.56  waiting…"

@@ -67,6 +67,16 @@ def test_status_for_people_is_a_table(mixed: Path) -> None:
     assert lines[1].endswith("finished, 2 failed")
 
 
+def test_status_fits_into_a_narrow_terminal(mixed: Path) -> None:
+    """A pipe gets all of it, a person what the screen can hold."""
+    wide = call_on_terminal("status").out.splitlines()
+    width = max(map(len, wide)) - 4
+    narrow = call_on_terminal("status", environ={"COLUMNS": str(width)}).out.splitlines()
+    assert max(map(len, narrow)) <= width
+    assert any("…" in line for line in narrow)
+    assert not any("…" in line for line in wide)
+
+
 def test_before_anything_was_run_status_and_cost_say_so_and_are_fine(folder: Path) -> None:
     """A monitoring script runs before the first night."""
     for command in ("status", "cost"):

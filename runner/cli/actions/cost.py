@@ -48,7 +48,7 @@ def cost(
     elif voice.for_people:
         head = ((by or "").upper(), *_HEAD)
         rows = [_row(line) for line in (*lines, total)]
-        voice.answer(table(head, rows, right=frozenset(range(1, len(head)))))
+        voice.answer(table(head, rows, right=frozenset(range(1, len(head))), width=voice.width))
         if total.money.charged:
             voice.answer(_whose_word(total))
     else:

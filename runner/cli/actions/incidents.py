@@ -71,7 +71,14 @@ def _tell(session: Session, found: Sequence[Incident]) -> None:
         voice.answer(pairs("incidents", {"open": len(open_), "amount": amount(total)}))
     else:
         if found:
-            voice.answer(table(_HEAD, [_row(each) for each in found], right=frozenset({0, 2, 3})))
+            voice.answer(
+                table(
+                    _HEAD,
+                    [_row(each) for each in found],
+                    right=frozenset({0, 2, 3}),
+                    width=voice.width,
+                )
+            )
         if open_:
             voice.answer(
                 f"{count(len(open_), 'incident')} open, {short(total)}; when you have seen to one: "

@@ -45,7 +45,7 @@ def models(session: Session, given: "ModelsOptions") -> Exit:
         for model in each.models
     ]
     if voice.for_people:
-        voice.answer(table(_HEAD, rows, right=frozenset()))
+        voice.answer(table(_HEAD, rows, right=frozenset(), width=voice.width))
     else:
         for row in rows:
             voice.answer(tab_separated(row))

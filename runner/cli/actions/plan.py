@@ -62,7 +62,7 @@ def plan(session: Session, reference: str, given: "PlanOptions") -> Exit:
     if session.voice.json:
         session.voice.document(_document(session, found, code))
     elif session.voice.for_people:
-        session.voice.answer("\n".join(_lines(found)))
+        session.voice.answer("\n".join(_lines(found, session.voice.width)))
     else:
         session.voice.answer(pairs("plan", _keys(found, code)))
     for broken in found.broken:
@@ -179,7 +179,7 @@ def _keys(found: app.Plan, code: Exit) -> dict[str, object]:
     }
 
 
-def _lines(found: app.Plan) -> list[str]:
+def _lines(found: app.Plan, width: int | None) -> list[str]:
     status = found.status
     what = found.formula or count(status.tasks, "task")
     counts = [f"{found.done:,} already done"]
@@ -200,7 +200,8 @@ def _lines(found: app.Plan) -> list[str]:
         if len(rows) > 1:
             cost = ("unknown", "unknown") if found.cost is None else _cells(found.cost)
             rows.append(("total", "", f"{found.to_post:,}", *cost, short(found.hold)))
-        lines += ["", table(_HEAD, rows, right=frozenset({2, 3, 4, 5})), _sources(found), ""]
+        told = table(_HEAD, rows, right=frozenset({2, 3, 4, 5}), width=width)
+        lines += ["", told, _sources(found), ""]
         lines.append(_calls(found))
     lines.append(_money(found))
     for each in found.samples:

@@ -52,7 +52,11 @@ def runs(session: Session, reference: str | None, given: Selectors) -> Exit:
     elif not voice.for_people:
         voice.answer("\n".join(map(tab_separated, [_COLUMNS, *map(_cells, found)])))
     elif found:
-        voice.answer(table(_HEADS, [_row(status, now) for status in found], right=_NUMBERS))
+        voice.answer(
+            table(
+                _HEADS, [_row(status, now) for status in found], right=_NUMBERS, width=voice.width
+            )
+        )
     elif session.settings().has_store:
         voice.answer("no run is meant by all of these")
     return Exit.DONE

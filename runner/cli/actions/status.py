@@ -76,12 +76,12 @@ def tell(session: Session, statuses: Sequence[RunStatus], left: Sequence[LeftOve
         for each in statuses:
             voice.answer(pairs("status", status_keys(each, now)))
     elif statuses:
-        voice.answer(status_table(statuses, now))
+        voice.answer(status_table(statuses, now, voice.width))
 
 
-def status_table(statuses: Sequence[RunStatus], now: datetime) -> str:
-    """A line for each run, for people."""
-    return table(_HEAD, [_row(each, now) for each in statuses], right=_NUMBERS)
+def status_table(statuses: Sequence[RunStatus], now: datetime, width: int | None) -> str:
+    """A line for each run, for people; *width* is their terminal's."""
+    return table(_HEAD, [_row(each, now) for each in statuses], right=_NUMBERS, width=width)
 
 
 async def read_statuses(

@@ -106,6 +106,6 @@ def _picture(session: Session, statuses: Sequence[RunStatus], now: datetime, lin
     if over:
         told.append(f"… and {over:,} earlier")
     if shown:
-        told.append(status_table(shown, now))
+        told.append(status_table(shown, now, session.voice.width))
     text = fitted(session.voice.mask("\n".join(told)), session.voice.stdout.encoding)
     return Text(text, no_wrap=True, overflow="ellipsis")

@@ -59,7 +59,9 @@ def workers(session: Session) -> Exit:
     elif not voice.for_people:
         voice.answer("\n".join(map(tab_separated, [_COLUMNS, *map(_cells, found)])))
     elif found:
-        voice.answer(table(_HEADS, [_row(line, now) for line in found], right=_NUMBERS))
+        voice.answer(
+            table(_HEADS, [_row(line, now) for line in found], right=_NUMBERS, width=voice.width)
+        )
     elif settings.has_store:
         voice.answer("no engine is at work, and none was within a day")
     if health is not None:
