@@ -11,7 +11,7 @@ import click
 from runner.cli import bugs
 from runner.cli.session import Session
 from runner.cli.shared import shared_options
-from runner.cli.stopping import Stopped
+from runner.cli.stopping import AT_ONCE, GO_ON, Stopped
 from runner.cli.tree import COMPLETION_VARIABLE, Tree, short_tree
 from runner.errors import Exit, RunnerError, WrongInput, gravest
 
@@ -52,9 +52,9 @@ def _ended(session: Session, argv: list[str]) -> Exit:
         session.voice.hush()
         return Exit.DONE
     except KeyboardInterrupt:
-        return _told(session, RunnerError("stopped"), Exit.INTERRUPTED)
+        return _told(session, _stopped(session), Exit.INTERRUPTED)
     except Stopped as stopped:
-        return _told(session, RunnerError("stopped"), stopped.code)
+        return _told(session, _stopped(session), stopped.code)
     except click.ClickException as error:
         session.shared.json = session.shared.json or "--json" in argv
         return _told(session, _usage(error), Exit.WRONG_INPUT)
@@ -84,6 +84,10 @@ def _called(session: Session, argv: list[str]) -> Exit:
     except click.exceptions.Exit as done:
         ended = done.exit_code
     return Exit(ended)
+
+
+def _stopped(session: Session) -> RunnerError:
+    return RunnerError(AT_ONCE, how=GO_ON) if session.stopping else RunnerError("stopped")
 
 
 def _failed(session: Session, error: RunnerError, argv: list[str]) -> Exit:

@@ -25,6 +25,8 @@ class Session:
         self.clock: Clock = SystemClock()
         self.told_uncollected = False
         """Whether results that wait too long were spoken of already."""
+        self.stopping = False
+        """Whether somebody asked the work to stop, so that whoever interrupts it now means it."""
         self._settings: Settings | None = None
         self._logging = False
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, TypeVar
 
@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 _SIGNALS: Final = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 _SHOW_CURSOR: Final = b"\x1b[?25h\n"
+
+AT_ONCE: Final = "stopped at once; what was saved is safe, and nothing of it is asked again"
+GO_ON: Final = "the same command, which goes on where this one was stopped"
 
 
 class Stopped(Exception):
@@ -38,8 +41,9 @@ def stop_on_signals(request: Callable[[Exit], None], *, repaint: bool) -> Iterat
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def leave(number: int, _frame: FrameType | None) -> None:
-        if repaint:
-            os.write(2, _SHOW_CURSOR)
+        words = f"error: {AT_ONCE}\n  go on with: {GO_ON}\n".encode()
+        with suppress(OSError):
+            os.write(2, (_SHOW_CURSOR if repaint else b"") + words)
         os._exit(_SIGNALS[signal.Signals(number)])
 
     def first(number: signal.Signals) -> None:

@@ -70,7 +70,10 @@ def test_the_second_signal_ends_even_a_loop_that_is_stuck(
         process.send_signal(first)
         assert line_of(process) == "stopping"
         process.send_signal(second)
-        assert process.wait(20) == code
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == code
+        assert "error: stopped at once; what was saved is safe" in err
+        assert "go on with: the same command" in err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -68,6 +68,7 @@ async def stoppable(
 
     def request(code: Exit) -> None:
         stop.request(code)
+        session.stopping = True
         watcher.stopping()
         if stopping is not None:
             stopping()
