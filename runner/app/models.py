@@ -161,7 +161,7 @@ def objections(
 
 def _not_listed(target: Target, models: Sequence[Model], *, fatal: bool) -> Objection:
     near = nearest_names(target.model, models)
-    hint = f"; the nearest are {', '.join(near)}" if near else ""
+    hint = f"; the nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
     shown = parameters.shown(target.model)
     return Objection("model", f"{target.endpoint.provider} lists no model {shown}{hint}", fatal)
 

@@ -40,6 +40,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def either(number: int, one: str, many: str) -> str:
+    """The word for one, or that for several: ``waits``, ``wait``."""
+    return one if number == 1 else many
+
+
 def day(moment: datetime, now: datetime) -> str:
     """``today 02:15``, ``yesterday 02:15`` or the date, in UTC."""
     moment, now = moment.astimezone(UTC), now.astimezone(UTC)

@@ -16,6 +16,7 @@ from typing import IO, Any, Final, Protocol, TypedDict
 
 import click
 
+from runner.cli.layout import count, either
 from runner.cli.moments import Moment, When
 from runner.cli.select import matching
 from runner.cli.session import Session
@@ -199,7 +200,9 @@ async def pick(
         tasks = _tasks_in(file)
         if unknown := await store.unknown_tasks(sorted(tasks)):
             raise WrongInput(
-                f"{len(unknown):,} of {len(tasks):,} tasks in {file} are not in this store",
+                f"{len(unknown):,} of {count(len(tasks), 'task')} in "
+                f"{'standard input' if file == STDIN else file} "
+                f"{either(len(unknown), 'is', 'are')} not in this store",
                 why=f"the first is {unknown[0]}",
             )
     now = session.clock.now()
@@ -295,7 +298,8 @@ def _numbers(lines: IO[bytes], display: str) -> frozenset[int]:
         elif not (number == 1 and words[0] == "task_id"):
             problems.append(Problem(display, number, 1, "must begin with a task number"))
     if problems:
-        raise WrongInput(f"{display}: {len(problems):,} lines name no task", problems=problems)
+        lines_name = f"{count(len(problems), 'line')} {either(len(problems), 'names', 'name')}"
+        raise WrongInput(f"{display}: {lines_name} no task", problems=problems)
     return frozenset(found)
 
 

@@ -78,9 +78,10 @@ class JobNotDone(RunnerError):
     def __init__(self, summary: Summary) -> None:
         reason = summary.reason
         super().__init__(
-            f"{summary.run.name} ended with exit code {int(summary.exit)}: of {summary.tasks:,} "
-            f"tasks {summary.completed:,} are answered, {summary.unsuccessful:,} without an "
-            f"answer, {summary.waiting:,} waiting; {summary.rejected:,} rows rejected",
+            f"{summary.run.name} ended with exit code {int(summary.exit)}: tasks: "
+            f"{summary.tasks:,} in all, {summary.completed:,} answered, "
+            f"{summary.unsuccessful:,} without an answer, {summary.waiting:,} waiting; "
+            f"rows rejected: {summary.rejected:,}",
             why=". ".join(filter(None, (reason.what, reason.why))) if reason else None,
             how=reason.how if reason else None,
         )

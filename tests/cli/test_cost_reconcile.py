@@ -29,7 +29,7 @@ def test_a_difference_is_told_in_hundredths_of_a_percent() -> None:
     """A cent of a hundred dollars and a tenth of them are not the same news."""
     words = audit_words(replace(FINE, listed_cost=1_004_200_000, differing=1, incidents=1))
     assert "(0.42 % apart)" in words
-    assert "1 differ by more than 1 %" in words
+    assert "1 differs by more than 1 %" in words
     assert words.endswith("see: runner incidents")
 
 

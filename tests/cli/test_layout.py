@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cli.layout import amount, count, day, pairs, span, table
+from runner.cli.layout import amount, count, day, either, pairs, span, table
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_the_day_is_named_from_where_one_stands() -> None:
 
 def test_one_is_not_many() -> None:
     assert (count(1, "task"), count(2370, "task")) == ("1 task", "2,370 tasks")
+    assert [either(n, "waits", "wait") for n in (0, 1, 2)] == ["wait", "waits", "wait"]
 
 
 @given(st.text(max_size=20))

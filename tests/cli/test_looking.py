@@ -441,7 +441,7 @@ def test_check_goes_through_all_jobs_even_if_the_first_is_wrong(folder: Path) ->
     assert ended.code is Exit.WRONG_INPUT
     assert 'there is no job "nothing"' in ended.err
     assert "check job=prompts rows=3" in ended.out
-    assert "1 of 2 jobs have mistakes" in ended.err
+    assert "1 of 2 jobs has mistakes" in ended.err
 
 
 @pytest.fixture

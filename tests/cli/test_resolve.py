@@ -264,7 +264,7 @@ def test_verify_ends_with_1_and_says_what_does_not_add_up(store: Path) -> None:
     for ended in (call("verify"), call_on_terminal("verify")):
         assert ended.code is Exit.SOME_FAILED
         assert said in ended.out
-        assert "1 lines of the store do not add up" in ended.err
+        assert "1 line of the store does not add up" in ended.err
     document = call("verify", "--json").events[0]
     assert document["breaches"] == [{"check": "money", "message": said}]
     assert said in call("verify", "-q").err

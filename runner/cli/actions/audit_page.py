@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from runner.cli.layout import amount
+from runner.cli.layout import amount, count, either
 from runner.money import exact, short
 
 if TYPE_CHECKING:
@@ -53,13 +53,15 @@ def audit_keys(audit: "Audit") -> dict[str, object]:
 
 def audit_words(audit: "Audit") -> str:
     """It for people."""
+    tell = either(audit.compared, "tells", "tell")
     lines = [
-        f"The account lists {audit.listed:,} tasks since {audit.start:%Y-%m-%d %H:%M} UTC.",
-        f"{audit.compared:,} of ours tell a final cost: listed {short(audit.listed_cost)}, "
+        f"The account lists {count(audit.listed, 'task')} since {audit.start:%Y-%m-%d %H:%M} UTC.",
+        f"{audit.compared:,} of ours {tell} a final cost: listed {short(audit.listed_cost)}, "
         f"booked {short(audit.booked_cost)}{_apart(audit)}.",
     ]
     if audit.untold:
-        lines.append(f"{audit.untold:,} show only their advance, which says nothing.")
+        show = either(audit.untold, "shows only its", "show only their")
+        lines.append(f"{audit.untold:,} {show} advance, which says nothing.")
     if audit.unrefunded:
         lines.append(
             f"{audit.unrefunded:,} of these failed and are booked as refunded: if they are not, "
@@ -68,17 +70,20 @@ def audit_words(audit: "Audit") -> str:
     if audit.settled:
         lines.append(f"{audit.settled:,} failed, and what was at risk for them is settled now.")
     if audit.differing:
-        lines.append(f"{audit.differing:,} differ by more than 1 %.")
+        differ = either(audit.differing, "differs", "differ")
+        lines.append(f"{audit.differing:,} {differ} by more than 1 %.")
     if audit.missing:
-        lines.append(f"{audit.missing:,} that the API took are not listed.")
+        are = either(audit.missing, "is", "are")
+        lines.append(f"{audit.missing:,} that the API took {are} not listed.")
     if audit.foreign:
+        are = either(audit.foreign, "is", "are")
         lines.append(
-            f"{audit.foreign:,} are of other installs of runner ({short(audit.foreign_cost)})."
+            f"{audit.foreign:,} {are} of other installs of runner ({short(audit.foreign_cost)})."
         )
     if not audit.whole:
         lines.append("The listing was too long to be read whole: its newest tasks were not seen.")
     if audit.incidents:
-        lines.append(f"{audit.incidents:,} incidents opened; see: runner incidents")
+        lines.append(f"{count(audit.incidents, 'incident')} opened; see: runner incidents")
     elif audit.agrees:
         lines.append("Nothing differs.")
     return "\n".join(lines)

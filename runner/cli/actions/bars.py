@@ -12,7 +12,7 @@ from rich.text import Text
 from runner.app import Progress
 from runner.cli.actions.rates import Pace, Rates
 from runner.cli.counts import ended, held, sent, unsuccessful, waiting
-from runner.cli.layout import span
+from runner.cli.layout import count, span
 from runner.cli.terminal import fitted
 from runner.lifecycle import State
 from runner.logs import printable
@@ -63,7 +63,7 @@ class Bars:
         """What is painted."""
         status = progress.status
         bars = Table.grid(padding=(0, 2))
-        bars.add_row(*self._row("sent", sent(status), status.tasks, f"{progress.calls:,} calls"))
+        bars.add_row(*self._row("sent", sent(status), status.tasks, count(progress.calls, "call")))
         bars.add_row(*self._row("answered", ended(status), status.tasks, _speed(progress, pace)))
         lines = [_state_line(progress, pace)]
         if progress.note:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from runner.app.accounts import check_accounts
 from runner.cli.actions import overriding
-from runner.cli.layout import pairs
+from runner.cli.layout import either, pairs
 from runner.cli.session import Session
 from runner.cli.verbs import DataOptions
 from runner.errors import Exit, WrongInput
@@ -33,7 +33,10 @@ def check(session: Session, references: Sequence[str], given: DataOptions) -> Ex
             session.voice.event("wrong", session.voice.error_document(error, error.exit_code))
             wrong += 1
     if wrong:
-        raise WrongInput(f"{wrong} of {len(references)} jobs have mistakes", why="nothing was sent")
+        raise WrongInput(
+            f"{wrong} of {len(references)} jobs {either(wrong, 'has', 'have')} mistakes",
+            why="nothing was sent",
+        )
     session.voice.event("result", {"exit": 0, "jobs": len(references)})
     return Exit.DONE
 

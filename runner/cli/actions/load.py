@@ -10,7 +10,7 @@ from runner.cli.actions.sending import stoppable
 from runner.cli.actions.summary import gone_note
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.actions.watching import Watcher
-from runner.cli.layout import count, pairs
+from runner.cli.layout import count, either, pairs
 from runner.cli.session import Session
 from runner.errors import Exit
 from runner.jobfile import load_job
@@ -82,8 +82,9 @@ def _tell(session: Session, loaded: app.Loaded) -> None:
         numbers["formula"] = loaded.load.formula
     if status.changed:
         voice.note(
-            f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
-            "sent for them until --changed ask or --changed keep"
+            f"{count(status.changed, 'task')} {either(status.changed, 'differs', 'differ')} in the "
+            "input from what was asked; nothing is sent for "
+            f"{either(status.changed, 'it', 'them')} until --changed ask or --changed keep"
         )
     if status.gone:
         numbers["gone"] = status.gone

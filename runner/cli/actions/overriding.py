@@ -31,14 +31,21 @@ def job(data: DataOptions, *, sending: SendingOptions | None = None) -> Override
     )
 
 
-def command(verb: str, reference: str, data: DataOptions, *more: str) -> str:
+def command(verb: str, reference: str, data: DataOptions) -> str:
     """A command to paste: *verb* on the same job, told the same about a data file."""
-    flags = ("provider", "model", "method", "gateway", "column", "encoding", "delimiter")
     words = ["runner", verb, reference]
-    for name in flags:
-        if data[name] is not None:  # type: ignore[literal-required]
-            words += [f"--{name}", data[name]]  # type: ignore[literal-required]
-    return shlex.join([*words, *more])
+    for flag, value in (
+        ("--provider", data["provider"]),
+        ("--model", data["model"]),
+        ("--method", data["method"]),
+        ("--gateway", data["gateway"]),
+        ("--column", data["column"]),
+        ("--encoding", data["encoding"]),
+        ("--delimiter", data["delimiter"]),
+    ):
+        if value is not None:
+            words += [flag, value]
+    return shlex.join(words)
 
 
 def limits(sending: SendingOptions) -> Overrides:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from runner import app
 from runner.cli.actions import overriding
 from runner.cli.actions.watching import Watcher
-from runner.cli.layout import amount, clipped, count, pairs, span, table
+from runner.cli.layout import amount, clipped, count, either, pairs, span, table
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import CredentialsRefused, Exit, MoneyStopped
@@ -235,7 +235,8 @@ def _sources(found: app.Plan) -> str:
 
 def _calls(found: app.Plan) -> str:
     posts, fetches = found.seconds(found.posts), found.seconds(found.fetches)
-    text = f"calls: {count(found.posts, 'post')} + {found.fetches:,} fetches at "
+    text = f"calls: {count(found.posts, 'post')} + {found.fetches:,} "
+    text += f"{either(found.fetches, 'fetch', 'fetches')} at "
     text += f"{found.calls_per_minute:,}/min: at least {span(posts + 0.999)} to post"
     if not found.fetches:
         return text

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli.actions.looking import store_to_look
 from runner.cli.actions.task_page import page, prose
+from runner.cli.layout import count
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.cli.terminal import size_of
@@ -94,7 +95,7 @@ def _attempt(detail: TaskDetail, number: int | None) -> AttemptDetail | None:
             return attempt
     raise WrongInput(
         f"task {detail.line.id} has no attempt {number}",
-        why=f"it was tried {detail.line.attempts} times so far",
+        why=f"it was tried {count(detail.line.attempts, 'time')} so far",
     )
 
 

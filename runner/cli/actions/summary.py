@@ -11,7 +11,7 @@ from runner.cli.actions.controlling import resume_command
 from runner.cli.actions.left_over import left_over_document, left_over_error
 from runner.cli.actions.uncollected import tell_uncollected
 from runner.cli.counts import failures, held, together, unsuccessful, waiting
-from runner.cli.layout import amount, count, span
+from runner.cli.layout import amount, count, either, span
 from runner.cli.session import Session
 from runner.errors import Exit, RunnerError, gravest
 from runner.jobfile.find import relative
@@ -168,15 +168,18 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
     name = status.run.name
     if status.changed:
         yield (
-            f"{count(status.changed, 'task')} differ in the input from what was asked; nothing is "
-            f"sent for them until --changed ask or --changed keep{_asked_later(status)}"
+            f"{count(status.changed, 'task')} {either(status.changed, 'differs', 'differ')} in the "
+            "input from what was asked; nothing is sent for "
+            f"{either(status.changed, 'it', 'them')} until --changed ask or --changed keep"
+            f"{_asked_later(status)}"
         )
     if status.gone:
         yield gone_note(status)
     if unknown := status.states[State.UNKNOWN]:
         yield (
-            f"{count(unknown, 'task')} in doubt: the API may have them, so they are not posted "
-            "again before that is decided"
+            f"{count(unknown, 'task')} in doubt: the API may have "
+            f"{either(unknown, 'it, so it is', 'them, so they are')} not posted again before that "
+            "is decided"
         )
     if status.loading:
         yield (
@@ -184,18 +187,22 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
             f"runner load JOB"
         )
     if status.paused is not None:
+        pending = status.states[State.PENDING]
         yield (
-            f"{status.run.name} is {status.paused}; {count(status.states[State.PENDING], 'task')} "
-            f"wait for: {resume_command(session, status.paused)}"
+            f"{status.run.name} is {status.paused}; {count(pending, 'task')} "
+            f"{either(pending, 'waits', 'wait')} for: {resume_command(session, status.paused)}"
         )
     going = summary.exit in {Exit.NOT_FINISHED, Exit.INTERRUPTED, Exit.TERMINATED}
     if going and (still := waiting(status) - unknown - status.held):
-        yield f"{count(still, 'task')} wait; the same command goes on with them"
+        yield (
+            f"{count(still, 'task')} {either(still, 'waits', 'wait')}; the same command goes on "
+            f"with {either(still, 'it', 'them')}"
+        )
     if status.rejected and summary.exit is Exit.SOME_FAILED:
         where = f" in {relative(summary.rejects)}" if summary.rejects is not None else ""
         yield (
             f"{count(status.rejected, 'rejected row')}{where} "
-            f"{'counts' if status.rejected == 1 else 'count'} as failed: correct the input and "
+            f"{either(status.rejected, 'counts', 'count')} as failed: correct the input and "
             f"start again, or allow so many with --max-failures {failures(status)}"
         )
     if unsuccessful(status):

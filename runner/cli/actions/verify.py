@@ -1,7 +1,7 @@
 """``runner verify``: what was recounted, and what does not add up."""
 
 from runner.cli.actions.looking import store_to_look
-from runner.cli.layout import amount, count, pairs
+from runner.cli.layout import amount, count, either, pairs
 from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, RunnerError
@@ -38,9 +38,9 @@ def verify(session: Session) -> Exit:
 
 
 def _wrong(session: Session, breaches: list[Breach]) -> RunnerError:
-    first = breaches[0]
+    first, do_not = breaches[0], either(len(breaches), "does not", "do not")
     return RunnerError(
-        f"{len(breaches):,} lines of the store do not add up",
+        f"{count(len(breaches), 'line')} of the store {do_not} add up",
         where=str(session.settings().store),
         why=f"the first: {first.check}: {first.message}",
         how="put a copy of the file aside, and report what `runner verify` says",
@@ -59,7 +59,8 @@ def _sentence(contents: Contents, breaches: list[Breach]) -> str:
         f"{count(contents.answers, 'answer')}, {short(contents.money.charged)} charged"
     )
     if breaches:
-        return f"✗ {checked}: {len(breaches):,} lines do not add up"
+        do_not = either(len(breaches), "does not", "do not")
+        return f"✗ {checked}: {count(len(breaches), 'line')} {do_not} add up"
     return f"✓ {checked}: all adds up"
 
 
