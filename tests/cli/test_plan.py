@@ -1,6 +1,5 @@
 """What `plan` prints, and that much real money is never spent without a word."""
 
-import asyncio
 import shlex
 from pathlib import Path
 
@@ -56,14 +55,20 @@ def test_a_plan_that_a_budget_would_stop_ends_with_4_and_names_it(folder: Path) 
     assert enough.code == Exit.DONE
 
 
-async def test_what_was_cancelled_is_not_told_as_done(folder: Path) -> None:
-    """A person dropped it: nobody has an answer to it."""
+@pytest.fixture
+async def dropped(folder: Path) -> Path:
+    """The store of a job whose only task was cancelled, and whose input has two others now."""
     store = folder / "s.db"
     (folder / "q.csv").write_text("q,prompt\n1,why?\n2,how?\n")
     async with filled(store, [{"prompt": "why?"}], job="brands", api="sim", post=None) as f:
         await f.store.cancel(Selection())
-    asked = ("plan", str(folder / "brands.toml"), "--api", "sim", "--store", str(store))
-    people = (await asyncio.to_thread(call_on_terminal, *asked)).out
+    return store
+
+
+def test_what_was_cancelled_is_not_told_as_done(folder: Path, dropped: Path) -> None:
+    """A person dropped it: nobody has an answer to it."""
+    asked = ("plan", str(folder / "brands.toml"), "--api", "sim", "--store", str(dropped))
+    people = call_on_terminal(*asked).out
     assert "0 already done, 1 cancelled, 2 to post\n" in people
 
 
