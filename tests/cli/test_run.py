@@ -218,12 +218,10 @@ def test_who_waits_is_told_that_the_same_command_goes_on(folder: Path, fake: Fak
 def test_one_task_is_spoken_of_as_one(folder: Path, fake: FakeApp) -> None:
     """ "1 task wait" reads like a mistake in the count."""
     fake.status, fake.exit = status_of(posted=1, unknown=1, changed=1), Exit.NOT_FINISHED
-    fake.left_over = 1
     err = call("run", "prompts").err
     assert "1 task waits; the same command goes on with it\n" in err
     assert "1 task in doubt: the API may have it, so it is not posted again" in err
     assert "1 task differs in the input from what was asked; nothing is sent for it until" in err
-    assert "1 task of earlier runs of prompts is left over; post it with:" in err
 
 
 def test_why_a_run_stopped_is_told_before_its_summary(folder: Path, fake: FakeApp) -> None:
