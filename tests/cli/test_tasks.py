@@ -11,7 +11,7 @@ import pytest
 
 from runner.cli import session
 from runner.errors import Exit
-from runner.store.sqlite.store import TASKS_PAGE
+from runner.store.sqlite.looking_verbs import TASKS_PAGE
 from tests.cli.calling import SECRET, ClosedPipe, Ended, call, call_on_terminal
 from tests.cli.looked_at import CELLS, CONTROL, ESC, fill, fill_with
 from tests.support.clock import START, ManualClock

@@ -16,7 +16,7 @@ from runner.errors import TryLater, WrongInput
 from runner.reports import export
 from runner.reports.export import export_run
 from runner.store.listing import Selection
-from runner.store.sqlite.store import EXPORT_PAGE
+from runner.store.sqlite.looking_verbs import EXPORT_PAGE
 from runner.store.values import ExportLine, StoreUnwritable
 from tests.reports.filling import (
     answered,

@@ -18,7 +18,7 @@ from runner.store.amounts import Money
 from runner.store.listing import Selection, TaskLine
 from runner.store.protocol import TaskStore
 from runner.store.sqlite import listing, selecting
-from runner.store.sqlite.store import TASKS_PAGE
+from runner.store.sqlite.looking_verbs import TASKS_PAGE
 from tests.store.steps import (
     ADVANCED,
     ANSWER,

@@ -9,7 +9,7 @@ from runner.lifecycle import State
 from runner.money import Evidence
 from runner.store.amounts import Money
 from runner.store.protocol import TaskStore
-from runner.store.sqlite.store import EXPORT_PAGE
+from runner.store.sqlite.looking_verbs import EXPORT_PAGE
 from runner.store.values import CostLine, Decision
 from tests.store.steps import (
     ADVANCED,

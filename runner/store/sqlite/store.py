@@ -3,18 +3,16 @@
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from runner.clock import Clock, SystemClock
-from runner.lifecycle import State
 from runner.resources import migrations
 from runner.rows import Attempt, Batch, InputRow
 from runner.store.control import Keep, Pause, Pruned
 from runner.store.endings import Ending, LiveEnding, Posted
-from runner.store.listing import Selection, TaskDetail, TaskLine
+from runner.store.listing import Selection
 from runner.store.migrate import check_current, migrate, read_migrations
 from runner.store.sqlite import (
     changes,
@@ -22,12 +20,10 @@ from runner.store.sqlite import (
     controlling,
     follow_ups,
     gone,
-    listing,
     live,
     loading,
     posting,
     pruning,
-    reading,
     retrying,
     runs,
 )
@@ -40,6 +36,7 @@ from runner.store.sqlite.exports import ExportsVerbs
 from runner.store.sqlite.history_verbs import HistoryVerbs
 from runner.store.sqlite.inbox_verbs import InboxVerbs
 from runner.store.sqlite.living_verbs import LivingVerbs
+from runner.store.sqlite.looking_verbs import LookingVerbs
 from runner.store.sqlite.pacing_verbs import PacingVerbs
 from runner.store.sqlite.planning import PlanningVerbs
 from runner.store.sqlite.ready_list_verbs import ReadyListVerbs
@@ -49,28 +46,19 @@ from runner.store.sqlite.resolving_verbs import ResolvingVerbs
 from runner.store.values import (
     Added,
     Ceiling,
-    CostLine,
     Decision,
-    ExportLine,
-    FailureGroup,
     Idle,
     RetryFilter,
     Run,
-    RunStatus,
 )
 from runner.task import Endpoint, Method, Outcome, RemoteId, Target
-
-EXPORT_PAGE: Final = 200
-"""Input lines read at a time: memory does not grow with the run."""
-
-TASKS_PAGE: Final = 200
-"""Tasks listed at a time."""
 
 _BREATH_S: Final = 0.02
 """Between the chunks of a long write, in which an engine may write."""
 
 
 class SqliteStore(
+    LookingVerbs,
     AccountsVerbs,
     ReadyListVerbs,
     ReconcilingVerbs,
@@ -353,80 +341,6 @@ class SqliteStore(
                 return gone
             place = on
             await self._clock.sleep(_BREATH_S)
-
-    # -- looking -----------------------------------------------------------------------------
-
-    async def runs(self, *, job: str | None = None) -> list[Run]:
-        return await self._reader.read(runs.runs, job=job)
-
-    async def counts(self) -> Mapping[State, int]:
-        return await self._reader.read(reading.counts)
-
-    async def unfinished_runs(self) -> list[Run]:
-        return await self._reader.read(runs.unfinished_runs)
-
-    async def status(self, run: int) -> RunStatus:
-        return await self._reader.read(reading.status, run, now=self._clock.now())
-
-    async def failures(self, run: int, which: Selection | None = None) -> list[FailureGroup]:
-        return await self._reader.read(reading.failures, run, which or Selection())
-
-    async def cost(
-        self, *, by: str | None, run: int | None = None
-    ) -> tuple[CostLine, list[CostLine]]:
-        return await self._reader.read(reading.cost, by=by, run=run)
-
-    async def oldest_uncollected(self) -> datetime | None:
-        return await self._reader.read(reading.oldest_uncollected)
-
-    async def export(
-        self, run: int, which: Selection | None = None
-    ) -> AsyncIterator[list[ExportLine]]:
-        # One view of the data from the first line to the last: a load that goes on meanwhile moves
-        # lines from an older load to itself, and some would be missed or told twice.
-        async with connect(self._path, read_only=True) as view:
-            await view.call(reading.hold_view)
-            for load in await view.call(reading.loads_of, run):
-                position: int | None = -1
-                while position is not None:
-                    lines, position = await view.call(
-                        reading.export_page, load, position, EXPORT_PAGE, which or Selection()
-                    )
-                    if lines:
-                        yield lines
-
-    async def input_columns(self, run: int) -> list[str]:
-        return await self._reader.read(reading.input_columns, run)
-
-    async def tasks(self, which: Selection) -> AsyncIterator[list[TaskLine]]:
-        ids = None if which.tasks is None else sorted(which.tasks)
-        after, left = 0, which.limit
-        while left is None or left > 0:
-            size = TASKS_PAGE if left is None else min(TASKS_PAGE, left)
-            if ids is not None:
-                # A page looks at its own part of the ids, not at all of them each time.
-                part, ids = ids[:TASKS_PAGE], ids[TASKS_PAGE:]
-                if not part:
-                    return
-                which = replace(which, tasks=frozenset(part))
-            lines = await self._reader.read(listing.page, which, after, size)
-            if lines:
-                yield lines
-                after, left = lines[-1].id, None if left is None else left - len(lines)
-            elif ids is None:
-                return
-
-    async def count_tasks(self, which: Selection) -> int:
-        return await self._reader.read(listing.count, which)
-
-    async def task(self, id: int) -> TaskDetail | None:
-        return await self._reader.read(listing.task, id)
-
-    async def reply(self, task: int, attempt: int) -> bytes | None:
-        return await self._reader.read(listing.reply, task, attempt)
-
-    async def unknown_tasks(self, ids: Sequence[int]) -> list[int]:
-        return await self._reader.read(listing.unknown, ids)
 
 
 @asynccontextmanager
