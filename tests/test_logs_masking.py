@@ -8,7 +8,7 @@ import sys
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from runner.logs import Masker
@@ -61,6 +61,8 @@ def test_a_secret_inside_something_in_base64_is_masked(
     secret: str, before: bytes, after: bytes, urlsafe: bool
 ) -> None:
     """`Basic` headers hold the login before it; three alignments, two alphabets."""
+    # One that the header's own words hold is masked in these, too.
+    assume(secret not in "Authorization: Basic ")
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     whole = encode(before + secret.encode() + after).decode()
     masked = Masker([secret]).mask(f"Authorization: Basic {whole}")

@@ -125,9 +125,9 @@ def test_what_nobody_will_ask_any_more_is_an_error_even_when_quiet(
         "error: 4 tasks of an earlier run of prompts left over: no later start posts what was not "
         "posted in its own run",
         "  prompts@2026-11-20 (r40): 4",
-        "  go on with: runner run /jobs/prompts.toml --run 2026-11-20 --store other.db   "
+        "  go on with: runner --store other.db run /jobs/prompts.toml --run 2026-11-20   "
         "(prompts@2026-11-20 (r40): asks them)",
-        "  runner cancel r40 --store other.db   (drops them)",
+        "  runner --store other.db cancel r40   (drops them)",
     ]
     document = call("run", "prompts", "--json").events[-1]
     assert document["left_over"] == 4

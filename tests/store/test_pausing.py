@@ -185,7 +185,7 @@ async def test_changed_and_paused_tasks_are_counted_as_held_once(
     """What may be posted is computed as pending less held: it must never be negative."""
     scene = await begin(store, clock)
     await scene.load(numbered(2))
-    await scene.load([row(1, "question 1", temperature=0.9)])
+    await scene.load([row(1, "question 1", temperature=0.9), *numbered(2)[1:]])
     assert (await scene.status()).held == 1
     await pause_run(scene)
     status = await scene.status()

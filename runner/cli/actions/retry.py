@@ -100,7 +100,7 @@ def _job_of(session: Session, run: Run, reference: str | None, given: "RetryOpti
     except WrongInput as error:
         if file not in (run.job, run.job_file) or error.problems:
             raise
-        if not run.source:
+        if not run.job_file:
             return job_without_input(run.job, workspace=workspace, overrides=overrides)
         raise WrongInput(
             f"the job file of {run.name} is not found, and it says the budget and the folder",

@@ -10,7 +10,6 @@ those that are not are marked when the load ends. Nothing of a run is posted bet
 
 from typing import Final
 
-from runner.failpoints import Point, hit
 from runner.store.postgres.connection import Db
 from runner.store.postgres.runs import hold_run
 
@@ -87,4 +86,3 @@ def withhold_gone(db: Db, load: int, first: int, last: int) -> None:
         """,
         {"run": run, "load": load, "first": first, "last": last},
     )
-    hit(Point.LOAD_INSIDE)

@@ -11,8 +11,6 @@ those that are not are marked when the load ends. Nothing of a run is posted bet
 import sqlite3
 from typing import Final
 
-from runner.failpoints import Point, hit
-
 MARKED_AT_ONCE: Final = 20_000
 """Tasks looked at in one transaction: some hundredths of a second."""
 
@@ -85,4 +83,3 @@ def withhold_gone(db: sqlite3.Connection, load: int, first: int, last: int) -> N
         """,
         {"run": run, "load": load, "first": first, "last": last},
     )
-    hit(Point.LOAD_INSIDE)
