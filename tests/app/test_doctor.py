@@ -226,6 +226,18 @@ async def test_what_waits_for_a_person_is_told(place: Place) -> None:
     assert "budget talks" in found["paused"].text
 
 
+async def test_what_a_night_has_left_over_is_told(place: Place) -> None:
+    """No later start posts it, and who works with `load` and `work` alone hears of it here."""
+    await place.start(place.job(2, run='key = "{{date}}"', limits="budget_usd = 0.001"), POST)
+    assert "left_over" not in await told(place, offline=True)
+    place.clock.advance(timedelta(days=1))
+    (place.folder / "q.csv").write_text("prompt\nwhy?\n")
+    await place.start(place.job(run='key = "{{date}}"'), RunOptions(export=False, wait_s=3600))
+    found = (await told(place, offline=True))["left_over"]
+    assert (found.level, found.how) == (WARN, "runner status sky")
+    assert found.text.startswith("2 of sky@")
+
+
 # --- the account ----------------------------------------------------------------------------------
 
 

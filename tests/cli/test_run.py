@@ -17,6 +17,7 @@ import pytest
 from runner.app import Failures, RunOptions, dry, planning
 from runner.app.left_over import LeftOver
 from runner.errors import Exit, MoneyStopped, Problem
+from runner.lifecycle import Reason, State
 from runner.store.values import Decision
 from tests.cli.calling import (
     RUN,
@@ -213,6 +214,15 @@ def test_who_waits_is_told_that_the_same_command_goes_on(folder: Path, fake: Fak
     assert "3 tasks in doubt" in told
     fake.status = status_of(unknown=3)
     assert "the same command" not in call("run", "prompts").err
+
+
+def test_what_was_refused_is_asked_again_by_its_code_only(folder: Path, fake: FakeApp) -> None:
+    """A plain `retry` takes none of it, and would send people in a circle."""
+    fake.exit, failed = Exit.SOME_FAILED, status_of(failed=3)
+    fake.status = replace(failed, reasons={(State.FAILED, Reason.REFUSED): 3})
+    assert "next: runner errors prompts\n" in call("run", "prompts").err
+    fake.status = replace(failed, reasons={(State.FAILED, Reason.REFUSED): 2})
+    assert "next: runner errors prompts · runner retry prompts\n" in call("run", "prompts").err
 
 
 def test_one_task_is_spoken_of_as_one(folder: Path, fake: FakeApp) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from runner import windows
 from runner.app.doctor.finding import Finding, doubtful, fine, of_error, wrong
 from runner.app.hosts import host_of
+from runner.app.left_over import left_over_of_jobs
 from runner.clock import Clock
 from runner.errors import RunnerError, StoreBroken
 from runner.lifecycle import State
@@ -77,6 +78,10 @@ async def _look(store: AnyStore, settings: Settings, now: datetime) -> StoreLook
         what = pause.scope or "everything"
         text = f"posting of {what} is held back: {pause}"
         findings.append(doubtful("paused", text, f"runner resume {pause.scope}".rstrip()))
+    statuses = [await store.status(run.id) for run in await store.unfinished_runs()]
+    for left in await left_over_of_jobs(store, statuses):
+        text = f"{left.tasks:,} of {left.run.name} left over: no later start posts them"
+        findings.append(doubtful("left_over", text, f"runner status {left.run.job}"))
     if held := states[State.QUARANTINED]:
         text = f"{held:,} quarantined: nobody can tell whether the API took them"
         how = "runner tasks --state quarantined, then: runner resolve TASK"

@@ -207,9 +207,12 @@ def notes(session: Session, summary: RunSummary) -> Iterator[str]:
         )
     if unsuccessful(status):
         lost = status.reasons.get((State.FAILED, Reason.ANSWER_LOST), 0)
-        # What may be paid already is only asked again with the word for it.
+        # What may be paid already is only asked again with the word for it, and what was refused
+        # only by its code, which `errors` names.
         word = " --pay-again" if lost == unsuccessful(status) else ""
-        yield f"next: runner errors {name} · runner retry {name}{word}"
+        refused = status.reasons.get((State.FAILED, Reason.REFUSED), 0) == unsuccessful(status)
+        again = "" if refused else f" · runner retry {name}{word}"
+        yield f"next: runner errors {name}{again}"
 
 
 def end_keys(summary: RunSummary) -> dict[str, object]:
