@@ -21,7 +21,7 @@ class Exit(IntEnum):
     """More tasks failed than --max-failures allows, the only tasks left wait for a person's
     decision, or a check found a fault."""
     WRONG_INPUT = 2
-    """Wrong flag, job file or input; nothing was sent."""
+    """Wrong flag, job file or input, and nothing was sent; or a store or folder is unusable."""
     NOT_FINISHED = 3
     """Tasks are still waiting; the next run picks them up."""
     MONEY = 4

@@ -7,7 +7,7 @@ from runner.errors import Exit
 MEANING: Final[dict[Exit, str]] = {
     Exit.DONE: "everything asked for is done, or there was nothing to do",
     Exit.SOME_FAILED: "too many failed, tasks await a decision, or a check failed",
-    Exit.WRONG_INPUT: "wrong flag, job file or input; nothing was sent",
+    Exit.WRONG_INPUT: "wrong flag, job file, input, store or folder",
     Exit.NOT_FINISHED: "tasks are still waiting; the next start picks them up",
     Exit.MONEY: "stopped by a budget, hold, balance or daily limit",
     Exit.CREDENTIALS: "login or password missing or refused",
