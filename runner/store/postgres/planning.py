@@ -69,15 +69,14 @@ def hasten(
         for target, each in targets:
             hastened += db.execute(
                 """
-                UPDATE tasks SET due_at = %(now)s
-                 WHERE id IN (SELECT id FROM tasks
-                               WHERE state = 'posted' AND target_id = %(target)s
-                                 AND account_id = %(each)s
-                                 AND posted_at <= %(posted_by)s
-                                 AND ready = 0 AND (polls = 0) <> %(again)s AND postback = 0
-                                 AND leased_by IS NULL AND due_at > %(now)s
-                               ORDER BY posted_at LIMIT %(limit)s
-                                 FOR UPDATE SKIP LOCKED)
+                WITH chosen AS MATERIALIZED (
+                    SELECT id FROM tasks
+                     WHERE state = 'posted' AND target_id = %(target)s AND account_id = %(each)s
+                       AND posted_at <= %(posted_by)s
+                       AND ready = 0 AND (polls = 0) <> %(again)s AND postback = 0
+                       AND leased_by IS NULL AND due_at > %(now)s
+                     ORDER BY posted_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+                UPDATE tasks SET due_at = %(now)s WHERE id IN (SELECT id FROM chosen)
                 """,
                 {
                     "now": to_ms(now),

@@ -144,19 +144,22 @@ def begin_batch(
         due = any(found == target for found, _ in posted)
         return room if due else Idle.NOTHING_DUE
     apart, room = set_apart(db, run, target, room, worker=worker, now=now, retries=retries)
+    # Read once, before anything is changed: as a subquery it may be read for each row of the table,
+    # and then passes over what it has just taken, and takes more than the limit.
     taken = db.execute(
         f"""
+        WITH due AS MATERIALIZED (
+            SELECT id FROM tasks t
+             WHERE run_id = %(run)s AND target_id = %(target)s
+               AND state = 'pending' AND changed = 0 AND due_at <= %(now)s
+               {_RETRIES if retries else ""}
+               AND (%(apart)s IS NULL
+                    OR %(apart)s = (id IN (SELECT task_id FROM deaths WHERE posting >= %(deaths)s)))
+             ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
         UPDATE tasks
            SET state = %(posting)s, attempt = attempt + 1, account_id = %(account)s, ready = 0,
                polls = 0, postback = %(postback)s
-         WHERE id IN (SELECT id FROM tasks t
-                       WHERE run_id = %(run)s AND target_id = %(target)s
-                         AND state = 'pending' AND changed = 0 AND due_at <= %(now)s
-                         {_RETRIES if retries else ""}
-                         AND (%(apart)s IS NULL
-                              OR %(apart)s = (id IN (SELECT task_id FROM deaths
-                                                   WHERE posting >= %(deaths)s)))
-                       ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+         WHERE id IN (SELECT id FROM due)
         RETURNING id, attempt, row_id, sample, turn
         """,
         {
