@@ -175,7 +175,7 @@ async def test_a_store_that_no_listing_clears_posts_when_a_person_says_so(tmp_pa
         assert "--pay-again" in str(refused.value.how)
         waits = await place.start(place.job(), HASTY, settings=settings)
         assert (waits.exit, len(place.created())) == (Exit.NOT_FINISHED, 3)
-        place.clock.advance(timedelta(minutes=2))
+        place.clock.advance(timedelta(minutes=3))
         waits = await place.start(place.job(), HASTY, settings=settings)
         assert (waits.exit, len(place.created())) == (Exit.WRONG_INPUT, 3)
         there = place.settings(RUNNER_HOST_ID="there")

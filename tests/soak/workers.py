@@ -20,6 +20,7 @@ from tests.soak.api import simulated
 from tests.soak.killing import TARGETS, TIMINGS, Plan, say, write_job, write_rows
 from tests.support.lives import Books, Home, books
 from tests.support.machines import Machine, machines, terminate_a_backend
+from tests.support.waiting import until
 from tests.support.warm import warm
 
 _PORTIONS: Final = 15
@@ -37,6 +38,9 @@ SELECT DISTINCT w.pid FROM batches b JOIN workers w ON w.id = b.worker_id
  WHERE w.ended_at IS NULL AND b.outcome IS NULL
 """
 _LOOK_S: Final = 0.05
+_LONGEST_LOOK_S: Final = 3.0
+"""For one that posts: longer than a portion takes to load, while which nobody does."""
+
 _POSTED_BY_TWO: Final = """
 SELECT count(*)
   FROM (SELECT a.task_id FROM attempts a JOIN batches b ON b.id = a.batch_id
@@ -121,7 +125,7 @@ async def _let_one_die(home: Home, random: Random, every: Sequence[Machine], tol
     else:
         machine = random.choice(every)
         if random.random() < 1 / 2:
-            machine = await _one_that_posts(home, every) or machine
+            machine = await _stopped_while_posting(home, every) or machine
         assert machine.process is not None
         pid = machine.process.pid
         await machine.kill()
@@ -132,14 +136,18 @@ async def _let_one_die(home: Home, random: Random, every: Sequence[Machine], tol
         say(f"soak: {toll.kills} kills, {toll.backends} backends, {_in_words(home)}")
 
 
-async def _one_that_posts(home: Home, every: Sequence[Machine]) -> Machine | None:
-    """The first machine that is seen posting; None if none is for a while."""
-    until = time.monotonic() + _LONGEST_S
+async def _stopped_while_posting(home: Home, every: Sequence[Machine]) -> Machine | None:
+    """The first machine that is seen posting, held where it is; None if none is for a while."""
+    until = time.monotonic() + _LONGEST_LOOK_S
     while time.monotonic() < until:
         posting = _posting(home)
         for machine in every:
             if machine.process is not None and machine.process.pid in posting:
-                return machine
+                machine.hold()
+                # By the time it is held it may have saved what became of it.
+                if machine.process.pid in _posting(home):
+                    return machine
+                machine.let_go()
         await asyncio.sleep(_LOOK_S)
     return None
 
@@ -151,6 +159,10 @@ def _posting(home: Home) -> set[int]:
 
 async def _load_the_rest(plan: Plan, home: Home) -> None:
     for portion in range(2, _PORTIONS + 1):
+        # Nothing is posted of a run that is being loaded.
+        await until(
+            lambda: not home.states()["pending"], within_s=plan.minutes * 60, step_s=_LOOK_S
+        )
         write_rows(home.folder, max(1, plan.rows * portion // _PORTIONS))
         await _load(home)
 

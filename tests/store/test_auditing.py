@@ -38,7 +38,7 @@ async def expected(scene: Scene) -> list[Expected]:
     end = scene.clock.now()
     found, after = await scene.store.expected(scene.account, end - DAY, end, after=0)
     assert after is None
-    return found
+    return sorted(found, key=lambda task: task.task)
 
 
 async def failed_tasks(scene: Scene, *, ended_since: timedelta) -> list[Expected]:
@@ -47,7 +47,7 @@ async def failed_tasks(scene: Scene, *, ended_since: timedelta) -> list[Expected
         scene.account, end - 30 * DAY, end, ended_since=end - ended_since, after=0
     )
     assert after is None
-    return found
+    return sorted(found, key=lambda task: task.task)
 
 
 async def settle(scene: Scene, task: Expected, cost: int, *incidents: NewIncident) -> int:

@@ -1,4 +1,4 @@
-"""A server chooses its plan by what it believes of a table: none may take more than was asked for."""
+"""A server plans by what it believes of a table: no plan may take more than was asked for."""
 
 import pytest
 

@@ -70,6 +70,19 @@ class Machine:
             self.ended_by_itself.append(code)
         self.process = None
 
+    def hold(self) -> None:
+        """Let it stand still, as a machine that is suspended."""
+        self._send(signal.SIGSTOP)
+
+    def let_go(self) -> None:
+        """Let it go on."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            if self.process is not None and self.process.returncode is None:
+                self.process.send_signal(number)
+
     async def stop(self) -> int:
         """As systemd would; its exit code."""
         process, self.process = self.process, None
