@@ -22,13 +22,12 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import anyio
 import psycopg
 from psycopg import errors
-from psycopg.adapt import Buffer, Loader
-from psycopg.types.string import StrDumper
 
 from runner.errors import StoreBroken
 from runner.store.postgres.address import Address
 from runner.store.postgres.checking import check_server
 from runner.store.postgres.reaching import not_opened
+from runner.store.postgres.session import set_up
 from runner.store.values import StoreUnwritable
 
 P = ParamSpec("P")
@@ -38,18 +37,6 @@ Values = Sequence[object] | Mapping[str, object]
 WORKERS: Final = 0x72756E72
 """Class of the advisory locks that say which worker is there; the worker's id is the other half."""
 
-_SETTINGS: Final = {
-    "application_name": "runner",
-    "client_encoding": "UTF8",
-    "timezone": "UTC",
-    "statement_timeout": "60s",
-    "lock_timeout": "20s",
-    "idle_in_transaction_session_timeout": "30s",
-    # A host that lost its power says nothing: its locks, and with them its life, end in a minute.
-    "tcp_keepalives_idle": "30",
-    "tcp_keepalives_interval": "10",
-    "tcp_keepalives_count": "3",
-}
 _BEGIN_SHORT: Final = """
     BEGIN ISOLATION LEVEL READ COMMITTED;
     SET LOCAL lock_timeout = '1s';
@@ -79,20 +66,6 @@ _PASSING: Final = (
     errors.IdleInTransactionSessionTimeout,
 )
 """Nothing was changed and a later try may succeed: away, too busy, full, or a standby for now."""
-
-
-class _TextDumper(StrDumper):
-    """PostgreSQL's text has no NUL: it becomes U+FFFD. Replies are kept as bytes, as they came."""
-
-    def dump(self, obj: str) -> Buffer | None:
-        return super().dump(obj.replace("\x00", "\ufffd"))
-
-
-class _WholeNumber(Loader):
-    """Sums of integers are ``numeric`` on the server, and integers here."""
-
-    def load(self, data: Buffer) -> int:
-        return int(bytes(data))
 
 
 class Undecided(StoreUnwritable):
@@ -363,11 +336,8 @@ class Connection:
             tcp_user_timeout=60_000,
         )
         try:
-            link.adapters.register_dumper(str, _TextDumper)
-            link.adapters.register_loader("numeric", _WholeNumber)
+            set_up(link)
             db = Db(link)
-            for name, value in _SETTINGS.items():
-                db.execute("SELECT set_config(%s, %s, false)", (name, value))
             (self._life,) = db.execute("SELECT stats_reset FROM pg_stat_bgwriter").fetchone()
             if self._read_only:
                 db.execute("SET default_transaction_read_only = on")

@@ -1,11 +1,14 @@
-"""A server plans by what it believes of a table: no plan may take more than was asked for."""
+"""A server's own defaults and plans: whoever set it up, the queue does the same."""
 
+import psycopg
 import pytest
 
+from runner.clock import SystemClock
 from runner.lifecycle import State
 from runner.store.planning import Kind
+from runner.store.postgres.store import open_store
 from tests.store.places import ServerPlace
-from tests.store.steps import begin, numbered
+from tests.store.steps import begin, numbered, rows
 from tests.support.clock import ManualClock
 
 KIND = Kind("dataforseo/claude/standard", "claude-sonnet-4-0")
@@ -42,3 +45,29 @@ async def test_no_more_is_hastened_than_there_is_room_for(dsn: str, clock: Manua
         await scene.post(6)
         now = clock.now()
         assert await store.hasten(2, older={KIND: now}, now=now) == 2
+
+
+async def test_a_server_that_writes_dates_and_reads_texts_otherwise_is_told_how(
+    dsn: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ALTER DATABASE … SET datestyle` is common, and its dates cannot be read."""
+    defaults = {
+        "datestyle": "SQL,DMY",
+        "standard_conforming_strings": "off",
+        "array_nulls": "off",
+        "transform_null_equals": "on",
+        "default_transaction_isolation": "serializable",
+        "timezone": "Asia/Kathmandu",
+        "client_encoding": "LATIN1",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in defaults.items())
+    monkeypatch.setenv("PGOPTIONS", options)
+    with psycopg.connect(dsn) as db:
+        assert db.execute("SHOW datestyle").fetchone() == ("SQL, DMY",), "nothing was changed"
+    async with open_store(dsn, clock=SystemClock(), may_lose=True) as store:
+        scene = await begin(store, clock)
+        prompt = "What is Wörk\\u0000 ’s \U0001f600 price?"
+        await scene.load(rows(prompt))
+        await scene.post()
+        assert await scene.prompts() == [prompt]
+        assert (await scene.status()).states[State.POSTED] == 1
