@@ -46,12 +46,26 @@ class Mark:
         Raises:
             StoreUnwritable: it cannot be opened.
         """
-        path = store.resolve()
-        path = path.with_name(f"{path.name}.newest")
+        path = _beside(store)
         try:
             return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise _unwritable(path, error) from error
+
+    @classmethod
+    def to_look(cls, store: Path) -> Self | None:
+        """Open the side file of *store* for ``read`` and ``before`` alone; None if there is none.
+
+        Raises:
+            StoreUnwritable: it cannot be opened.
+        """
+        path = _beside(store)
+        try:
+            return cls(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unwritable(path, error, "read") from error
 
     def read(self) -> tuple[str, int] | None:
         """The install and the newest batch that was sent, or about to be; None if the file says
@@ -128,6 +142,11 @@ class Mark:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _beside(store: Path) -> Path:
+    path = store.resolve()
+    return path.with_name(f"{path.name}.newest")
 
 
 def _unwritable(path: Path, error: OSError, done: str = "written") -> StoreUnwritable:

@@ -1,16 +1,17 @@
 """What `runner doctor` finds: on real stores, against a real server, on mounts that are made up."""
 
 import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from shutil import disk_usage
 from typing import Any
 
 import pytest
 
 from runner.app import RunOptions
+from runner.app.caring import back_up, trust_store
 from runner.app.doctor import Finding, Level, examine
 from runner.app.doctor import account as account_module
 from runner.app.doctor import host as host_module
@@ -119,7 +120,7 @@ def test_a_disk_that_fills_up_is_told_before(
     place: Place, monkeypatch: pytest.MonkeyPatch, free: int, level: Level
 ) -> None:
     """Before the night, not in it."""
-    real = disk_usage(place.folder)
+    real = shutil.disk_usage(place.folder)
     monkeypatch.setattr(host_module, "disk_usage", lambda _folder: real._replace(free=free))
     (found,) = look_at_disk(place.settings())
     assert found.level is level
@@ -196,6 +197,38 @@ async def test_a_store_that_a_run_would_refuse_is_wrong(place: Place) -> None:
         await store.mark_moved("db.example/queue")
     moved = (await told(place, offline=True, **settings))["store"]
     assert (moved.level, "db.example/queue" in moved.text) == (FAIL, True)
+
+
+async def test_a_copy_in_the_place_of_a_store_is_told(place: Place) -> None:
+    """The night begins with a look through the account, and may wait long for it."""
+    await place.start(place.job(1), POST)
+    store, newest = place.folder / "runner.db", place.folder / "runner.db.newest"
+    await back_up(place.settings(), copy := place.folder / "backup.db", force=False)
+    posted = newest.read_bytes()
+    shutil.copy(copy, store)
+    found = [each for each in await findings(place, offline=True) if each.check == "store"]
+    assert [each.level for each in found] == [OK, WARN]
+    assert "a copy made by runner db backup" in found[1].text
+    assert "runner db trust" in str(found[1].how)
+    await trust_store(place.settings(), pay_again=True, clock=place.clock)
+    assert (await told(place, offline=True))["store"].level is OK
+    newest.write_bytes(posted.replace(b"1\n", b"7\n"))
+    assert "an older copy" in (await told(place, offline=True))["store"].text
+    newest.unlink()
+    assert "it was moved or copied" in (await told(place, offline=True))["store"].text
+    assert not newest.exists(), "it was only to be looked for"
+
+
+async def test_a_store_that_is_gone_is_told(place: Place) -> None:
+    """A new one made in its place would know nothing of what was paid."""
+    await place.start(place.job(1), POST)
+    for file in place.folder.glob("runner.db*"):
+        if not file.name.endswith(".newest"):
+            file.unlink()
+    found = (await told(place, offline=True))["store"]
+    assert (found.level, "has posted" in found.text) == (WARN, True)
+    (place.folder / "runner.db.newest").unlink()
+    assert (await told(place, offline=True))["store"].level is OK
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The store: whether it can be trusted, and what in it waits for somebody."""
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +13,9 @@ from runner.app.left_over import left_over_of_jobs
 from runner.clock import Clock
 from runner.errors import RunnerError, StoreBroken
 from runner.lifecycle import State
+from runner.pipeline.recovery import WHY
 from runner.settings import Settings
+from runner.store.mark import Mark
 from runner.store.migrate import NoStoreYet, StoreOlder
 from runner.store.opening import AnyStore, gone_elsewhere, open_store_to_look
 from runner.store.sqlite.store import SqliteStore
@@ -40,9 +43,9 @@ class StoreLook:
 async def look_at_store(settings: Settings, *, clock: Clock) -> StoreLook:
     """Read the whole file once; nothing in it is changed."""
     nothing = fine("store", f"no store yet: the first run makes {settings.store_name}")
-    if not settings.has_store:
-        return StoreLook([nothing])
     try:
+        if not settings.has_store:
+            return StoreLook([_of_one_that_is_gone(settings) or nothing])
         async with open_store_to_look(settings.place, clock=clock) as store:
             return await _look(store, settings, clock.now())
     except NoStoreYet:
@@ -72,6 +75,7 @@ async def _look(store: AnyStore, settings: Settings, now: datetime) -> StoreLook
     whole = ", undamaged" if isinstance(store, SqliteStore) else ""
     findings = [fine("store", f"store {settings.store_name}: {size}{whole}")]
     findings += [doubtful("store", warning) for warning in health.warnings()]
+    findings += await _not_all_known(store, settings)
     findings.append(await _at_work(store, now))
     findings.append(await _waiting(store, sum(states[each] for each in _UNDER_WAY), now))
     for pause in await store.pauses(now=now):
@@ -103,6 +107,35 @@ async def _not_ours(store: AnyStore, settings: Settings) -> RunnerError | None:
         except RunnerError as error:
             return error
     return None
+
+
+def _of_one_that_is_gone(settings: Settings) -> Finding | None:
+    mark = Mark.to_look(settings.store) if settings.server is None else None
+    if mark is None:
+        return None
+    with closing(mark):
+        _, posted = mark.read() or (None, 0)
+        posted = posted or len(mark.before())
+    if not posted:
+        return None
+    text = f"no store, but {settings.store_name}.newest tells of one that stood here and has posted"
+    how = "put it back: docs/operating.md, Backups; a new one posts nothing before the account was"
+    return doubtful("store", text, f"{how} looked through")
+
+
+async def _not_all_known(store: AnyStore, settings: Settings) -> list[Finding]:
+    if isinstance(store, SqliteStore):
+        mark = Mark.to_look(settings.store)
+        with closing(mark) if mark else nullcontext():
+            why = await store.doubted(mark)
+    else:
+        unlisted = await store.unlisted()
+        why = unlisted.why if unlisted else None
+    if why is None:
+        return []
+    text = f"nothing is posted before the account was looked through: {WHY[why]}"
+    how = "nothing, the next run looks; where that cannot be waited for: runner db trust"
+    return [doubtful("store", text, how)]
 
 
 async def _at_work(store: AnyStore, now: datetime) -> Finding:

@@ -56,20 +56,38 @@ def compare(db: sqlite3.Connection, mark: Mark) -> None:
     if _get(db, "unlisted") == Doubted.COPIED:
         # Noted in the copy while it was made, when nothing else of it was to change.
         _ask_at_once(db)
-    own, known = install_id(db), installs(db)
+    match doubted(db, mark):
+        case Doubted.REPLACED:
+            others = _others(db, mark)
+            _set(db, "replaced_installs", " ".join([*replaced_installs(db), *others]))
+            _doubt(db, Doubted.REPLACED, others[-1])
+        case Doubted.BEHIND:
+            _, batch = mark.read() or (None, 0)
+            _doubt(db, Doubted.BEHIND, str(batch))
+        case Doubted.NO_MARK:
+            if _get(db, "unlisted") is None:
+                _doubt(db, Doubted.NO_MARK, "")
+        case _:
+            begin_mark(db, mark)
+
+
+def doubted(db: sqlite3.Connection, mark: Mark | None) -> Doubted | None:
+    """Why, by its side file, the store may not know all that was posted; nothing is noted."""
+    # Read before the store: an engine that is at work writes the store first.
+    whose, batch = (mark.read() if mark else None) or (None, 0)
+    if mark is not None and _others(db, mark):
+        return Doubted.REPLACED
+    if whose == install_id(db):
+        return Doubted.BEHIND if batch > newest_batch(db) else None
+    return Doubted.NO_MARK if _has_runs(db) else None
+
+
+def _others(db: sqlite3.Connection, mark: Mark) -> list[str]:
+    """The installs, by its side file, that have posted here and are not the store's."""
     whose, batch = mark.read() or (None, 0)
     posted = [*mark.before(), whose] if whose is not None and batch else mark.before()
-    others = [each for each in posted if each not in known]
-    if others:
-        _set(db, "replaced_installs", " ".join([*replaced_installs(db), *others]))
-        _doubt(db, Doubted.REPLACED, others[-1])
-    elif whose == own:
-        if batch > newest_batch(db):
-            _doubt(db, Doubted.BEHIND, str(batch))
-    elif not _has_runs(db):
-        begin_mark(db, mark)
-    elif _get(db, "unlisted") is None:
-        _doubt(db, Doubted.NO_MARK, "")
+    known = installs(db)
+    return [each for each in posted if each not in known]
 
 
 def begin_mark(db: sqlite3.Connection, mark: Mark) -> None:

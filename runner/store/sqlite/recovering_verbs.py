@@ -6,7 +6,7 @@ from datetime import datetime
 
 from runner.rows import Batch
 from runner.store.mark import Mark
-from runner.store.recovering import Look, Stake, Unlisted
+from runner.store.recovering import Doubted, Look, Stake, Unlisted
 from runner.store.sqlite import identity, recovering, taking_up
 from runner.store.sqlite.connection import Connection
 from runner.task import Endpoint
@@ -43,6 +43,12 @@ class RecoveringVerbs:
         """Compare the store with its side file, and write that with each batch from now on."""
         await self._writer.write(recovering.compare, mark)
         self._mark = mark
+
+    async def doubted(self, mark: Mark | None) -> Doubted | None:
+        """Why the store may not know all that was posted in its name, by what was noted and by its
+        side file (None: there is none); nothing is noted."""
+        unlisted = await self.unlisted()
+        return unlisted.why if unlisted else await self._reader.read(recovering.doubted, mark)
 
     async def begin_mark(self, mark: Mark) -> None:
         """Make the side file of a store that nothing was loaded into yet."""
