@@ -105,7 +105,7 @@ class Known:
 
     @property
     def changed(self) -> bool:
-        return self.edited and not self.left
+        return self.edited and not self.left and self.state is not State.CANCELLED
 
     @property
     def due(self) -> bool:

@@ -90,6 +90,7 @@ async def test_cancelled_is_for_good(scene: Scene) -> None:
     assert not await scene.store.retry(scene.run.id, RetryFilter(pay_again=True), now=now)
     await scene.load(numbered(2))
     await scene.load([row(1, "question 1", temperature=0.9)])
+    assert (await scene.status()).changed == 0, "nobody is asked about what is dropped"
     await scene.store.decide_changes(scene.run.id, Decision.ASK, now=now)
     assert await scene.states() == {State.CANCELLED: 2}
 

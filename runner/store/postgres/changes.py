@@ -23,11 +23,14 @@ def note_changes(db: Db, scope: dict[str, object]) -> None:
                       AND t.sample = a.sample AND t.turn = a.turn AND t.id <= %(last_task)s
           JOIN payloads p ON p.task_id = t.id
     """
+    # What a person drops stays dropped: nobody need be asked what to do about its edit.
+    dropped = "t.state = 'cancelled' AND t.reason <> %(reason)s"
+    scope = scope | {"reason": Reason.NO_FIRST_ANSWER}
     db.execute(
         f"""
         INSERT INTO changes (task_id, hash, body)
         SELECT t.id, a.hash, a.body {known}
-         WHERE p.hash <> a.hash AND p.kept_hash IS DISTINCT FROM a.hash
+         WHERE p.hash <> a.hash AND p.kept_hash IS DISTINCT FROM a.hash AND NOT ({dropped})
         ON CONFLICT (task_id) DO UPDATE SET hash = excluded.hash, body = excluded.body
         """,
         scope,
@@ -37,7 +40,7 @@ def note_changes(db: Db, scope: dict[str, object]) -> None:
         DELETE FROM changes WHERE task_id IN (
             SELECT t.id {known}
              WHERE t.changed <> 0
-               AND (p.hash = a.hash OR p.kept_hash IS NOT DISTINCT FROM a.hash))
+               AND (p.hash = a.hash OR p.kept_hash IS NOT DISTINCT FROM a.hash OR {dropped}))
         """,
         scope,
     )

@@ -23,11 +23,14 @@ def note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:
                       AND t.sample = a.sample AND t.turn = a.turn AND t.id <= :last_task
           JOIN payloads p ON p.task_id = t.id
     """
+    # What a person drops stays dropped: nobody need be asked what to do about its edit.
+    dropped = "t.state = 'cancelled' AND t.reason <> :reason"
+    scope = scope | {"reason": Reason.NO_FIRST_ANSWER}
     db.execute(
         f"""
         INSERT INTO changes (task_id, hash, body)
         SELECT t.id, a.hash, a.body {known}
-         WHERE p.hash <> a.hash AND p.kept_hash IS NOT a.hash
+         WHERE p.hash <> a.hash AND p.kept_hash IS NOT a.hash AND NOT ({dropped})
         ON CONFLICT (task_id) DO UPDATE SET hash = excluded.hash, body = excluded.body
         """,
         scope,
@@ -35,7 +38,8 @@ def note_changes(db: sqlite3.Connection, scope: dict[str, object]) -> None:
     db.execute(
         f"""
         DELETE FROM changes WHERE task_id IN (
-            SELECT t.id {known} WHERE t.changed <> 0 AND (p.hash = a.hash OR p.kept_hash IS a.hash))
+            SELECT t.id {known}
+             WHERE t.changed <> 0 AND (p.hash = a.hash OR p.kept_hash IS a.hash OR {dropped}))
         """,
         scope,
     )
