@@ -1,9 +1,13 @@
 """A server's own defaults and plans: whoever set it up, the queue does the same."""
 
+import os
+from urllib.parse import urlsplit, urlunsplit
+
 import psycopg
 import pytest
 
 from runner.clock import SystemClock
+from runner.errors import StoreBroken
 from runner.lifecycle import State
 from runner.store.planning import Kind
 from runner.store.postgres.store import open_store
@@ -71,3 +75,22 @@ async def test_a_server_that_writes_dates_and_reads_texts_otherwise_is_told_how(
         await scene.post()
         assert await scene.prompts() == [prompt]
         assert (await scene.status()).states[State.POSTED] == 1
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_keep_every_text_is_refused(dsn: str, encoding: str) -> None:
+    """The prompts may all be ASCII: the answers, paid for, are not."""
+    name = f"runner_test_{os.getpid()}_{encoding.lower()}"
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+            " TEMPLATE template0".encode()
+        )
+        try:
+            there = urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+            with pytest.raises(StoreBroken, match=encoding) as refused:
+                async with open_store(there, clock=SystemClock(), may_lose=True):
+                    pytest.fail("it was opened")
+            assert "ENCODING 'UTF8'" in str(refused.value.how)
+        finally:
+            db.execute(f"DROP DATABASE {name}".encode())

@@ -14,12 +14,14 @@ OLDEST_SERVER: Final = 140_000
 def check_server(db: "Db", *, may_lose: bool) -> None:
     """
     Raises:
-        StoreBroken: too old, or it would forget what it saved, or a pooler is between.
+        StoreBroken: too old, or it would forget what it saved, or cannot keep every text, or a
+            pooler is between.
     """
-    version, fsync, commits, pid = db.execute(
+    version, fsync, commits, encoding, pid = db.execute(
         """
         SELECT current_setting('server_version_num')::int, current_setting('fsync'),
-               current_setting('synchronous_commit'), pg_backend_pid()
+               current_setting('synchronous_commit'), current_setting('server_encoding'),
+               pg_backend_pid()
         """
     ).fetchone()
     if version < OLDEST_SERVER:
@@ -34,6 +36,12 @@ def check_server(db: "Db", *, may_lose: bool) -> None:
                 why="what it says is saved can be lost, and would then be paid for twice",
                 how=f"set {name} = on for this database",
             )
+    if encoding != "UTF8":
+        raise StoreBroken(
+            f"the database keeps texts as {encoding}, and has to keep them as UTF8",
+            why="an answer that is paid for could not be saved",
+            how="make one for the store: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+        )
     # A pooler answers the login itself, and names a process of its own making.
     if pid != db.told_pid:
         raise StoreBroken(
