@@ -334,12 +334,16 @@ class Life(RuleBasedStateMachine):
     @rule()
     def die_and_start_again(self) -> None:
         self.deaths.update(self.dying())
-        self.do(self.stack.aclose())
+        self.die()
         # On a server the silence tells.
         self.clock.advance(2 * GRACE)
         self.lose(self.open)
         self.open = []
         self.do(self._open())
+
+    def die(self) -> None:
+        """The process is gone, and whoever looks can see that."""
+        self.do(self.stack.aclose())
 
     def lose(self, batches: list[Batch]) -> None:
         """Nobody is expected to bring the replies of *batches*."""

@@ -8,11 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from runner.rows import Batch
+from runner.store.postgres.connection import WORKERS
 from runner.store.workers import OVERDUE, SILENCE
 from tests.store.life import HOW, Life
 from tests.store.places import Place, ServerPlace
 from tests.store.steps import remote_id
 from tests.support.postgres import Server
+from tests.support.waiting import until
+
+THERE = f"""
+    SELECT objid::bigint FROM pg_locks
+     WHERE locktype = 'advisory' AND classid = {WORKERS}
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+"""The workers that hold a connection."""
 
 
 class LifeOnServer(Life):
@@ -38,6 +47,11 @@ class LifeOnServer(Life):
         here = self.stack, self.scene, self.open
         self.stack, self.scene, self.open = self.other
         self.other = here
+
+    def die(self) -> None:
+        super().die()
+        # The end of a connection takes the server a moment; until then only the long silence tells.
+        self.do(until(lambda: (self.scene.worker,) not in self.place.read(THERE)))
 
     def lose(self, batches: list[Batch]) -> None:
         # The living one beats; a post whose time is long over is in doubt all the same.
