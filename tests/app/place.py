@@ -130,8 +130,8 @@ def states(summary: RunSummary) -> dict[State, int]:
 async def placed(folder: Path, *, speed: float = 8.0, **scenario: Any) -> AsyncIterator[Place]:
     """A place whose account answers at once unless told otherwise.
 
-    *speed*: how many of its seconds are a real one. An intent may be two of them old, so much
-    more than the default is for tests that wait rather than post.
+    *speed*: how many of its seconds are a real one. A second in which the machine does something
+    else is so many of them, so much more than the default is for tests that only wait.
     """
     clock = FastClock(speed)
     settings = Scenario(**{"latency": AT_ONCE, "calls_per_minute": 100_000, **scenario})

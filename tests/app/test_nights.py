@@ -13,9 +13,10 @@ from runner.simulator.faults import Fault
 from runner.simulator.latency import Latency, Shape
 from tests.app.place import AN_HOUR, Place, placed, states
 from tests.support.jobs import write_prompts
+from tests.support.waiting import until
 
 A_WHILE = Latency(Shape.CONSTANT, 10.0)
-A_MINUTE = Latency(Shape.CONSTANT, 60.0)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 TONIGHT = 'key = "{{date}}"'
 LEAVE = RunOptions(wait_s=0)
@@ -30,7 +31,6 @@ def exported(place: Place, name: str) -> list[str]:
 
 async def test_the_second_night_collects_and_writes_again_what_came_late(tmp_path: Path) -> None:
     """Answers take up to 72 hours: nobody should have to start yesterday's run by hand."""
-    # Slow enough that no intent grows old on a busy machine: the first start posts and leaves.
     async with placed(tmp_path, latency=AN_HOUR) as place:
         job = place.job(3, run=TONIGHT)
         first = await place.start(job, LEAVE)
@@ -166,12 +166,16 @@ async def test_a_night_without_the_api_is_named_by_the_next_one(tmp_path: Path) 
 
 async def test_a_night_belongs_to_the_day_on_which_it_began(tmp_path: Path) -> None:
     """A start at 23:59 must not become two runs, and be paid twice, when the clock strikes."""
-    async with placed(tmp_path, speed=40, latency=A_MINUTE) as place:
+    async with placed(tmp_path, latency=AN_HOUR) as place:
         now = place.clock.now()
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
-        place.clock.advance(midnight - now - timedelta(seconds=40))
+        place.clock.advance(midnight - now - HOUR / 2)
         job = place.job(3, run=TONIGHT)
-        summary = await place.start(job, WAIT)
-        assert place.clock.now() > midnight
+        start = place.begin(job, WAIT)
+        await until(place.created)
+        assert place.clock.now() < midnight
+        place.clock.advance(HOUR)
+        summary = await start
+        assert states(summary) == {State.COMPLETED: 3}
         assert summary.status.run.key == f"{now:%Y-%m-%d}"
         assert place.sql("SELECT count(*) FROM runs") == [(1,)]

@@ -21,6 +21,8 @@ from runner.store.values import StoreUnwritable
 from tests.app.place import AN_HOUR, Place, placed, states
 from tests.support.waiting import until
 
+STALL_S = 30.0
+
 
 async def test_a_stop_saves_the_post_under_way_and_begins_no_other(place: Place) -> None:
     """F9: the first Ctrl-C. What was sent is paid for, so its reply is waited for."""
@@ -29,9 +31,8 @@ async def test_a_stop_saves_the_post_under_way_and_begins_no_other(place: Place)
     start = place.begin(job)
     await until(place.created)
     place.stop.request(Exit.INTERRUPTED)
-    posts, asked_at = place.posts(), time.monotonic()
+    posts = place.posts()
     summary = await start
-    assert time.monotonic() - asked_at < 5
     assert summary.exit is Exit.INTERRUPTED
     assert place.posts() <= posts + 1
     counts = states(summary)
@@ -48,20 +49,21 @@ async def test_a_stop_does_not_wait_for_free_calls(place: Place, call: CallKind)
     job = place.job(3)
     if call is not CallKind.USER_DATA:
         await place.start(job, RunOptions(export=False, wait_s=0.001))
-    place.strike(Fault.STALL_BEFORE, call, seconds=30, times=99)
+    place.strike(Fault.STALL_BEFORE, call, seconds=STALL_S, times=99)
     start = place.begin(job)
     await until(lambda: place.account.faults.struck.get(Fault.STALL_BEFORE))
     place.stop.request(Exit.TERMINATED)
     asked_at = time.monotonic()
     assert (await start).exit is Exit.TERMINATED
-    assert time.monotonic() - asked_at < 3
+    assert time.monotonic() - asked_at < STALL_S / 2
 
 
 async def test_a_stop_ends_the_long_waits_for_an_answer(tmp_path: Path) -> None:
     """Six hours of waiting for answers is exactly when somebody presses Ctrl-C."""
     async with placed(tmp_path, latency=AN_HOUR) as place:
         start = place.begin(place.job(2))
-        await until(lambda: place.account.calls.counts[CallKind.TASKS_READY] >= 2)
+        calls = place.account.calls.counts
+        await until(lambda: place.created() and calls[CallKind.TASKS_READY] >= 2)
         place.stop.request()
         summary = await start
         assert summary.exit is Exit.INTERRUPTED
@@ -106,21 +108,13 @@ async def test_another_engine_is_refused_at_once_and_the_first_is_named(place: P
 
 async def test_a_lock_that_comes_free_is_taken(place: Place) -> None:
     """`--wait-lock`: the second start simply goes on after the first."""
-    first = StopSwitch()
-    holder = asyncio.ensure_future(_hold(place, first))
-    await asyncio.sleep(0.05)
     options = RunOptions(export=False, wait_s=3600, wait_lock_s=600)
-    start = place.begin(place.job(2), options)
-    await asyncio.sleep(0.05)
-    assert not start.done()
-    first.request()
-    assert (await start).exit is Exit.DONE
-    await holder
-
-
-async def _hold(place: Place, until_asked: StopSwitch) -> None:
     async with own_store(place.settings(), wait_lock_s=0, clock=place.clock):
-        await until_asked.wait()
+        start = place.begin(place.job(2), options)
+        await asyncio.sleep(0.2)
+        assert not start.done()
+        assert place.calls() == 0
+    assert (await start).exit is Exit.DONE
 
 
 async def test_a_bug_in_one_stage_comes_out_plain_and_the_rest_is_saved(
