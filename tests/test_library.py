@@ -300,7 +300,7 @@ async def test_only_one_start_at_a_time_has_the_store_and_readers_do_not_mind(
 async def test_cancelled_in_the_middle_of_a_post_it_waits_for_the_receipt(work: Workspace) -> None:
     """A deadline of an orchestrator must not leave tasks that perhaps exist and perhaps do not."""
     work.api.control(
-        arm=[{"fault": "slow", "call": "task_post", "seconds": 1.5, "times": 2}],
+        arm=[{"fault": "slow", "call": "task_post", "seconds": 4, "times": 2}],
         set={"latency": "1h"},
     )
     async with open_store() as store:

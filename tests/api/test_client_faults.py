@@ -140,9 +140,9 @@ async def test_whatever_breaks_after_the_first_byte_leaves_the_tasks_in_doubt(
 async def test_a_reply_that_takes_too_long_is_given_up(answer: Answer) -> None:
     """One slow server must not hold the queue for ever (F47, F68)."""
     async with serving(answer) as server:
-        got = await post_to(server.url, timeout_s=0.3)
+        got = await post_to(server.url, timeout_s=1.0)
     assert_in_doubt(got, server)
-    assert "within 0.3 s" in str(got.outcomes[0])
+    assert "within 1 s" in str(got.outcomes[0])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -118,7 +118,7 @@ async def test_a_sender_may_change_its_mind_until_the_first_byte() -> None:
 async def test_whatever_comes_after_the_first_byte_is_asked_once(answer: Answer | bytes) -> None:
     """A repeated Live call is a second answer to pay; only `live_resend` may do that."""
     async with serving(answer) as server:
-        got = await asked(server, timeout_s=0.4)
+        got = await asked(server, timeout_s=1.0)
         assert isinstance(got.outcome, AnswerLost)
         assert got.sent
         assert len(server.requests) == 1

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from runner.api.errors import ApiError, CredentialsBlocked, MoneyBlocked, RateLi
 from runner.api.live import AnswerLost, Completed, LiveReply, RemoteFailed
 from runner.api.live_client import LiveResponses
 from runner.app.gateways import access_to
+from runner.clock import Clock
 from runner.money import Evidence
 from runner.rows import Attempt
 from runner.settings import Settings
@@ -25,6 +27,8 @@ from runner.simulator.ledger import Entry
 from runner.simulator.scenario import AisaHeaders, Place, Scenario
 from runner.simulator.server import serve
 from runner.task import Gateway, NotTaken, Provider, Refused, TaskId
+from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 AT_ONCE = Latency(Shape.CONSTANT, 0.0)
 MODELS = {
@@ -56,10 +60,14 @@ class Simulated:
 
 @asynccontextmanager
 async def simulated(
-    folder: Path, gateway: Gateway, timeout_s: float = 10.0, **scenario: Any
+    folder: Path,
+    gateway: Gateway,
+    timeout_s: float = 10.0,
+    clock: Clock | None = None,
+    **scenario: Any,
 ) -> AsyncIterator[Simulated]:
     settings = Settings.load(environ={}, flags={"api": "sim"}, workspace=folder)
-    account = open_account(scenario=Scenario(**{"latency": AT_ONCE, **scenario}))
+    account = open_account(scenario=Scenario(**{"latency": AT_ONCE, **scenario}), clock=clock)
     reports: list[CallReport] = []
     async with serve(account) as server:
         access = access_to(gateway, settings, simulator=server.url)
@@ -120,8 +128,10 @@ async def test_what_the_account_may_have_charged_is_a_lost_answer(
     tmp_path: Path, gateway: Gateway, fault: Fault, created: int
 ) -> None:
     """The caller cannot tell the two sides of a break apart, and asks once."""
-    async with simulated(tmp_path, gateway, timeout_s=0.5) as place:
-        place.account.faults.arm(Strike(fault=fault, seconds=2))
+    # Only where a reply never comes is one waited for so long.
+    timeout_s = 1.0 if fault is Fault.STALL_AFTER else 10.0
+    async with simulated(tmp_path, gateway, timeout_s=timeout_s) as place:
+        place.account.faults.arm(Strike(fault=fault, seconds=30))
         got = await place.ask()
         assert isinstance(got.outcome, AnswerLost)
         assert got.sent
@@ -172,11 +182,16 @@ async def test_a_full_lane_is_told_and_nothing_is_lost(
     tmp_path: Path, place_of_errors: Place
 ) -> None:
     """Too many at once cost nobody an answer, wherever 40209 stands (API.md §3: UNKNOWN)."""
-    slow = Latency(Shape.CONSTANT, 0.3)
+    clock, lane = ManualClock(patient=True), (Gateway.DATAFORSEO, Provider.CLAUDE)
+    slow = Latency(Shape.CONSTANT, 1.0)
     scenario: dict[str, Any] = {"live_latency": slow, "limit_place": place_of_errors}
-    async with simulated(tmp_path, Gateway.DATAFORSEO, **scenario) as place:
-        replies = await asyncio.gather(*(place.ask(tag=str(n)) for n in range(34)))
-        assert place.account.open_calls.most[Gateway.DATAFORSEO, Provider.CLAUDE] == 30
+    async with simulated(tmp_path, Gateway.DATAFORSEO, clock=clock, **scenario) as place:
+        asking = asyncio.gather(*(place.ask(tag=str(n)) for n in range(34)))
+        # No answer is there before all have come.
+        await until(lambda: place.account.open_calls.refused[lane] == 4)
+        assert place.account.open_calls.most[lane] == 30
+        clock.advance(timedelta(minutes=1))
+        replies = await asking
     assert sum(isinstance(got.outcome, Completed) for got in replies) == 30
     assert sum(got.crowded for got in replies) == 4
     assert {type(got.outcome) for got in replies} == {Completed, NotTaken}

@@ -14,6 +14,7 @@ import pytest
 
 from runner.errors import WrongInput
 from runner.simulator.account import Account
+from runner.simulator.faults import Fault
 from runner.simulator.journal import open_account
 from runner.simulator.scenario import Scenario
 from runner.simulator.server import SimulatorServer, serve
@@ -25,6 +26,7 @@ from tests.simulator.helpers import (
     new_account,
     question,
 )
+from tests.support.waiting import until
 
 POST = f"{CLAUDE}/task_post"
 
@@ -232,8 +234,10 @@ async def test_a_body_can_break_off(client: Client) -> None:
 async def test_a_stalled_reply_never_comes(client: Client, fault: str, created: int) -> None:
     """Only a timeout of the client's own ends this."""
     await client.arm(fault=fault, seconds=30)
+    asking = asyncio.create_task(client.post(question()))
+    await until(lambda: client.account.faults.struck.get(Fault(fault)))
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(client.post(question()), 0.2)
+        await asyncio.wait_for(asking, 0.2)
     assert client.created == created
 
 
@@ -246,12 +250,11 @@ async def test_a_slow_reply_is_right_in_the_end(client: Client) -> None:
 
 async def test_the_end_of_the_server_does_not_wait_for_a_stall(clock: ManualClock) -> None:
     """A run that is stopped must not hang on its own simulator."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with talking_to(new_account(clock)) as client:
             await client.arm(fault="stall_after", seconds=60)
             asking = asyncio.create_task(client.post(question()))
-            await asyncio.sleep(0.1)
-            assert client.created == 1
+            await until(lambda: client.created)
         with pytest.raises((aiohttp.ClientError, RuntimeError)):
             await asking
 

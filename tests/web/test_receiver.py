@@ -24,6 +24,7 @@ from runner.task import Tag, TaskId
 from runner.web import mailbox, receiver
 from runner.web.listen import Listen
 from runner.web.receiver import Receiver
+from tests.support.waiting import until
 
 SECRET = "the secret of the receiver's tests"
 OLD = "the secret before the last change"
@@ -240,13 +241,16 @@ async def test_many_at_once_share_a_commit(
 
     async def counted(deliveries: Sequence[Delivery], *, now: datetime) -> int:
         groups.append(len(deliveries))
+        if len(groups) == 1:
+            # A slow disk: all the others come meanwhile.
+            await until(lambda: len(place.receiver._mailbox._waiting) == 80 - groups[0])
         return await keep(deliveries, now=now)
 
     monkeypatch.setattr(store, "deliver", counted)
     statuses = await asyncio.gather(*(place.post(address(id=f"0611-{n}")) for n in range(80)))
     assert statuses == [200] * 80
     assert sum(groups) == 80
-    assert len(groups) < 40
+    assert len(groups) <= 2
 
 
 async def test_health_and_metrics_are_beside_it(place: Place) -> None:
