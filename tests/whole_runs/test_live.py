@@ -97,7 +97,8 @@ def charged_there(work: Workspace) -> Decimal:
 
 def test_five_targets_of_both_methods_and_gateways_end_in_one_run(tmp_path: Path) -> None:
     """Every task answered, thirty calls open and no more, and not a nano-dollar's difference."""
-    with place(tmp_path, JOB, 35, "1500ms") as work:
+    # Long enough for all to be open before the first is answered.
+    with place(tmp_path, JOB, 35, "4s") as work:
         ended = work.runner("run", "job.toml", **keys(work.api))
         assert ended.returncode == 0, ended.stderr
         assert states(work) == {"completed": 5 * 35}
@@ -121,7 +122,7 @@ def test_a_job_of_aisa_alone_needs_no_login(tmp_path: Path) -> None:
 
 def test_a_kill_during_live_calls_pays_nothing_twice_in_silence(tmp_path: Path) -> None:
     """What was open is failed(answer_lost) with its money at risk, until a person pays again."""
-    with place(tmp_path, PERPLEXITY, 6, "2s") as work:
+    with place(tmp_path, PERPLEXITY, 6, "4s") as work:
         process = work.start("run", "job.toml")
         until_open(work, 6)
         process.kill()
@@ -159,7 +160,7 @@ def test_a_store_put_back_from_before_live_calls_goes_on_and_counts_them(tmp_pat
 
 def test_live_resend_asks_again_what_a_kill_has_lost(tmp_path: Path) -> None:
     """Who would rather pay twice than look after it says so in the job."""
-    with place(tmp_path, PERPLEXITY + "[retry]\nlive_resend = true\n", 3, "2s") as work:
+    with place(tmp_path, PERPLEXITY + "[retry]\nlive_resend = true\n", 3, "4s") as work:
         process = work.start("run", "job.toml")
         until_open(work, 3)
         process.kill()
@@ -172,7 +173,7 @@ def test_live_resend_asks_again_what_a_kill_has_lost(tmp_path: Path) -> None:
 
 def test_a_stop_waits_for_the_open_calls_and_says_so(tmp_path: Path) -> None:
     """Their answers are paid, and come now or never."""
-    with place(tmp_path, PERPLEXITY, 5, "2s") as work:
+    with place(tmp_path, PERPLEXITY, 5, "4s") as work:
         process = work.start("run", "job.toml")
         until_open(work, 5)
         process.send_signal(signal.SIGTERM)

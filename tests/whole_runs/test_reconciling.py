@@ -105,7 +105,7 @@ def test_what_is_undecided_when_the_time_is_up_goes_on_in_the_next_start(tmp_pat
     with workspace(tmp_path) as work:
         arm(work, "drop_before")
         patient = QUICK | {"RUNNER_SETTLE_SECONDS": "600"}
-        first = work.runner("run", "brands.toml", "--wait", "4s", **patient)
+        first = work.runner("run", "brands.toml", "--wait", "10s", **patient)
         assert first.returncode == 3, first.stderr
         assert states(work) == {"completed": 6, "unknown": 6}
         work.api.control(advance_s=A_WHILE_S)
