@@ -48,6 +48,9 @@ async def main(folder: Path, url: str, speed: float, epoch: float) -> int:
             "DATAFORSEO_LOGIN": "me",
             "DATAFORSEO_PASSWORD": "secret",
             "RUNNER_CALLS_PER_MINUTE": "20000",
+            # A post that a kill kept from arriving is proven absent after four times this.
+            "RUNNER_SETTLE_SECONDS": "60",
+            "RUNNER_POST_TIMEOUT_SECONDS": "10",
         },
         flags={},
         workspace=folder,
