@@ -169,7 +169,7 @@ async def test_an_account_that_was_left_out_is_missed(two: Two) -> None:
     """What is out there would never be fetched."""
     job = two.job(3, "brand")
     two.brand.strike(Fault.HTTP_500_BEFORE, CallKind.TASK_GET, times=10_000)
-    first = await two.start(job, RunOptions(export=False, wait_s=5))
+    first = await two.start(job, RunOptions(export=False, wait_s=0))
     assert states(first) == {State.POSTED: 3}
     settings = two.settings()
     text = (two.agency.folder / "runner.toml").read_text()

@@ -23,11 +23,12 @@ def lines_of(said: str) -> dict[str, str]:
     return {line[:14].strip(): line[15:] for line in said.splitlines()}
 
 
+@pytest.mark.timeout(300)
 def test_killed_eight_times_with_every_fault_on_nothing_is_paid_twice_or_lost(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The promise that sells the product, with the simulator's ledger as the witness."""
-    plan = ["--kills", "8", "--tasks", "160", "--seed", "11", "--minutes", "1.9"]
+    plan = ["--kills", "8", "--tasks", "160", "--seed", "11", "--minutes", "4"]
     code = main([*plan, "--keep", str(tmp_path / "soak")])
     said = capsys.readouterr()
     assert code == 0, said.out + said.err
@@ -39,11 +40,12 @@ def test_killed_eight_times_with_every_fault_on_nothing_is_paid_twice_or_lost(
     assert found["verify"] == "ok"
 
 
+@pytest.mark.timeout(300)
 def test_without_a_listing_nothing_is_paid_twice_and_the_doubtful_are_held_with_their_money(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where nothing can be proven, a person decides; `run` says so and exits 1."""
-    plan = ["--kills", "4", "--tasks", "120", "--seed", "5", "--listing", "off", "--minutes", "1.9"]
+    plan = ["--kills", "4", "--tasks", "120", "--seed", "5", "--listing", "off", "--minutes", "4"]
     code = main([*plan, "--keep", str(tmp_path / "soak")])
     said = capsys.readouterr()
     assert code == 0, said.out + said.err
