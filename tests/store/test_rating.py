@@ -38,6 +38,13 @@ def busy(host: str = "a", *, setting: int = 1_200) -> Ask:
     return Ask(host=host, setting=setting, wanted=200)
 
 
+async def slice_of(store: PostgresStore, account: int, ask: Ask) -> Slice | None:
+    """None where others, or a busy machine, stood in the way for a second."""
+    with suppress(StoreUnwritable):
+        return await store.take_slice(account, ask)
+    return None
+
+
 async def account_of(store: PostgresStore) -> int:
     return await store.bind_account(gateway="aisa", base_url="https://x.test", login="me")
 
@@ -84,12 +91,12 @@ async def test_hosts_that_ask_at_once_share_one_schedule(stores: list[PostgresSt
     given = []
     for _ in range(5):
         given += await asyncio.gather(
-            *(store.take_slice(account, busy(f"h{n}")) for n, store in enumerate(stores))
+            *(slice_of(store, account, busy(f"h{n}")) for n, store in enumerate(stores))
         )
         await asyncio.sleep(0.2)
     # One burst, what was gained meanwhile, and a second ahead.
     most = 5 + 20 * (time.monotonic() - began + 1)
-    assert 15 <= sum(len(each.moments_us) for each in given) <= most
+    assert 15 <= sum(len(each.moments_us) for each in given if each is not None) <= most
 
 
 async def test_accounts_have_rows_of_their_own(stores: list[PostgresStore]) -> None:
@@ -109,8 +116,8 @@ async def test_real_hosts_keep_the_limit_and_all_get_calls(stores: list[Postgres
     left: list[list[float]] = [[] for _ in stores]
 
     async def work(number: int) -> None:
-        async def ask(wanted: Ask) -> Slice:
-            return await stores[number].take_slice(account, wanted)
+        async def ask(wanted: Ask) -> Slice | None:
+            return await slice_of(stores[number], account, wanted)
 
         slices = Slices(1_200, clock, host=f"h{number}", ask=ask)
         pacer = Pacer(1_200, clock, allowance=slices)
