@@ -135,8 +135,9 @@ def refuse_encoding(source: Origin, encoding: str) -> NoReturn:
     except UnicodeError:
         # No byte in particular: a byte order mark is missing.
         bad = None
-    if bad is None:
-        unmarked = encoding in ("utf-16", "utf-32")
+    unmarked = encoding in ("utf-16", "utf-32")
+    # From Python 3.13 on it is the first byte that is wrong then.
+    if bad is None or (unmarked and bad.offset == 0):
         raise WrongInput(
             what,
             why="it does not begin with a byte order mark" if unmarked else None,

@@ -244,7 +244,9 @@ async def connect(path: Path, *, read_only: bool = False) -> AsyncIterator[Conne
     # Whatever goes wrong, the process must end: an idle thread of a store must not hold it.
     db._thread.daemon = True
     try:
-        await db
+        # Cancelled half-way it would leave the file open until nobody remembers it.
+        with anyio.CancelScope(shield=True):
+            await db
         connection = Connection(db, path)
         await connection.call(_prepare, read_only)
     except BaseException as error:
