@@ -105,8 +105,9 @@ def oldest_uncollected(db: sqlite3.Connection, *, run: int | None = None) -> dat
             SELECT (SELECT min(posted_at) FROM tasks t
                      WHERE t.target_id = g.id AND t.account_id = c.id
                        AND t.state = 'posted') AS oldest
-              FROM targets g, accounts c WHERE ?1 IS NULL OR g.run_id = ?1)
+              FROM targets g, accounts c WHERE ? IS NULL OR g.run_id = ?)
         """,
+        run,
         run,
     )
 
