@@ -10,6 +10,7 @@ from runner.cli.session import Session
 from runner.cli.stopping import run_async
 from runner.errors import Exit, WrongInput
 from runner.money import exact, short
+from runner.settings import Settings
 from runner.settings.server import is_server, shown_address
 
 
@@ -20,14 +21,8 @@ def claim(session: Session, file: Path | None, to: str | None, *, force: bool) -
         WrongInput: nothing was run here yet, or a file or place was named.
         TryLater: an engine is at work in it.
     """
-    if file is not None or to is not None or force:
-        raise WrongInput(
-            "claim takes no FILE, no --to and no --force: it is about the store that is used here",
-            how="runner db claim",
-        )
-    settings = session.settings()
-    if not settings.has_store:
-        raise nothing_yet(settings)
+    more = file is not None or to is not None or force
+    settings = _store_used_here(session, "claim", more=more)
     install = run_async(lambda: claim_store(settings, clock=session.clock))
     keys: dict[str, object] = {"store": settings.store_name, "install": install}
     whose = "belongs to this host now" if settings.server is None else "is the one that counts now"
@@ -47,14 +42,8 @@ def trust(
         WrongInput: nothing was run here yet, a file or place was named, or --pay-again was not.
         TryLater: an engine is at work in it.
     """
-    if file is not None or to is not None or force:
-        raise WrongInput(
-            "trust takes no FILE, no --to and no --force: it is about the store that is used here",
-            how="runner db trust",
-        )
-    settings = session.settings()
-    if not settings.has_store:
-        raise nothing_yet(settings)
+    more = file is not None or to is not None or force
+    settings = _store_used_here(session, "trust", more=more)
     stake = run_async(lambda: trust_store(settings, pay_again=pay_again, clock=session.clock))
     keys: dict[str, object] = {
         "store": settings.store_name,
@@ -123,6 +112,23 @@ def copy(session: Session, file: Path | None, to: str | None, *, force: bool) ->
     _tell(session, "db.copy", keys, text)
     session.voice.note(f"go on there: {settings.store_name} is marked, and refused from now on")
     return Exit.DONE
+
+
+def _store_used_here(session: Session, verb: str, *, more: bool) -> Settings:
+    """Whose store *verb* is about; *more*: something else was named.
+
+    Raises:
+        WrongInput: it was, or nothing was run here yet.
+    """
+    if more:
+        raise WrongInput(
+            f"{verb} takes no FILE, no --to and no --force: it is about the store used here",
+            how=f"runner db {verb}",
+        )
+    settings = session.settings()
+    if not settings.has_store:
+        raise nothing_yet(settings)
+    return settings
 
 
 def _tell(session: Session, verb: str, keys: dict[str, object], text: str) -> None:
